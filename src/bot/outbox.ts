@@ -1,0 +1,133 @@
+import type { Cards } from '../cards/index.ts';
+import { baseOf } from '../conversations.ts';
+import type { DeployView } from '../deploys/types.ts';
+import type { Logger } from '../logger.ts';
+import type { OutboxRow, Store } from '../store/types.ts';
+import { plain } from './text.ts';
+import type { Connector, Outgoing, SendResult } from './types.ts';
+
+export interface OutboxDeps {
+  store: Store;
+  connector: Connector;
+  /** What a conversation shows of a deployment now; null when it is gone. */
+  view: (id: string, audience: DeployView['audience']) => Promise<DeployView | null>;
+  cards: Cards;
+  logger: Logger;
+  now: () => Date;
+}
+
+/** Waiting for a card that a message replies to. */
+const THREAD_WAIT_MS = 1_000;
+const UPDATE_AGAIN_MS = 2_000;
+
+/**
+ * The job that makes the channel show what the store says: posts a card once, edits it from then on, newest state
+ * only. A POST whose outcome is not known is never repeated: rather no card than two, and the end is said by a
+ * message of its own.
+ */
+export function createOutboxFlush(deps: OutboxDeps): (data: { key: string }) => Promise<void> {
+  const { connector, logger, store } = deps;
+  const lanes = new Map<string, Promise<void>>();
+
+  const flush = async (key: string): Promise<void> => {
+    const found = await store.transaction(async (tx) => {
+      const row = await tx.outbox.get(key);
+      if (!row || row.dead !== null || row.sentVersion >= row.version) return null;
+      const ref = await tx.references.get(baseOf(row.conversation));
+      const thread =
+        row.payload.kind === 'message' && row.payload.threadOf ? await tx.outbox.get(row.payload.threadOf) : null;
+      return { row, ref, thread };
+    });
+    if (!found) return;
+    const { ref, row, thread } = found;
+    if (!ref || ref.dead !== undefined) {
+      await kill(row, ref?.dead ?? 'The bot does not know this conversation.');
+      return;
+    }
+    if (thread && thread.activityId === null && thread.dead === null && !thread.posting)
+      return again(key, THREAD_WAIT_MS);
+    const message = await content(row);
+    if (!message) return kill(row, 'What it shows is gone.');
+    if (row.activityId !== null) {
+      // A message is said once; only cards are edited.
+      if (row.payload.kind === 'message') return;
+      return updated(row, await connector.update(ref, row.conversation, row.activityId, message));
+    }
+    if (!(await store.transaction((tx) => tx.outbox.beginPost(key)))) {
+      logger.warn('card was begun before and its outcome is not known; it is not posted again', { key });
+      return;
+    }
+    const conversation = ref.kind === 'channel' ? threadOf(row, thread) : row.conversation;
+    await posted(row, await connector.post(ref, conversation, message));
+  };
+
+  const updated = async (row: OutboxRow, result: SendResult): Promise<void> => {
+    if (result.kind === 'sent') {
+      const activityId = row.activityId ?? result.activityId;
+      await store.transaction((tx) => tx.outbox.sent(row.key, { version: row.version, activityId }));
+    } else if (result.kind === 'retry') await again(row.key, result.afterMs);
+    else if (result.kind === 'unknown') await again(row.key, UPDATE_AGAIN_MS);
+    else if (result.kind === 'gone') {
+      // The client forgot the card (or somebody deleted it): posted anew, once, so that it stays true somewhere.
+      await store.transaction(async (tx) => {
+        await tx.outbox.forget(row.key);
+        await tx.jobs.send('outbox.flush', { key: row.key });
+      });
+    } else await failed(row, result);
+  };
+
+  const posted = async (row: OutboxRow, result: SendResult): Promise<void> => {
+    if (result.kind === 'sent')
+      await store.transaction((tx) => tx.outbox.sent(row.key, { version: row.version, activityId: result.activityId }));
+    else if (result.kind === 'retry')
+      await store.transaction(async (tx) => {
+        await tx.outbox.abandonPost(row.key);
+        await tx.jobs.send('outbox.flush', { key: row.key }, { delayMs: result.afterMs });
+      });
+    else if (result.kind === 'unknown')
+      logger.error('it is not known whether a card was posted', { key: row.key, message: result.message });
+    else await failed(row, result);
+  };
+
+  const failed = async (row: OutboxRow, result: Exclude<SendResult, { kind: 'sent' }>): Promise<void> => {
+    await kill(row, result.message);
+    if (result.kind === 'forbidden' || result.kind === 'gone')
+      await store.transaction((tx) => tx.references.kill(baseOf(row.conversation), result.message));
+  };
+
+  const kill = async (row: OutboxRow, why: string): Promise<void> => {
+    logger.error('a card can no longer be shown', { key: row.key, conversation: row.conversation, why });
+    await store.transaction((tx) => tx.outbox.kill(row.key, why));
+  };
+
+  const again = (key: string, delayMs: number): Promise<void> =>
+    store.transaction((tx) => tx.jobs.send('outbox.flush', { key }, { delayMs }));
+
+  const content = async (row: OutboxRow): Promise<Outgoing | null> => {
+    const { payload } = row;
+    if (payload.kind === 'message') return { text: plain(payload.text), summary: payload.text.slice(0, 200) };
+    const view = await deps.view(payload.id, payload.audience);
+    if (!view) return null;
+    // In the approvals channel the requester sees their own view, without buttons that they may not press.
+    const own = payload.audience === 'approvals' ? view.deployment.requestedBy.channelUserId : undefined;
+    return {
+      card: deps.cards.deployment({ view, now: deps.now(), ...(own === undefined ? {} : { refreshUserIds: [own] }) }),
+    };
+  };
+
+  /** One at a time per card: two edits in flight could arrive in the wrong order. */
+  return ({ key }) => {
+    const before = lanes.get(key) ?? Promise.resolve();
+    const mine = before.catch(() => {}).then(() => flush(key));
+    lanes.set(key, mine);
+    return mine.finally(() => {
+      if (lanes.get(key) === mine) lanes.delete(key);
+    });
+  };
+}
+
+/** Where a message about a card goes: the card's thread. */
+function threadOf(row: OutboxRow, thread: OutboxRow | null): string {
+  if (row.conversation.includes(';messageid=') || !thread?.activityId) return row.conversation;
+  return `${baseOf(row.conversation)};messageid=${thread.activityId}`;
+}

@@ -1,0 +1,106 @@
+import { z } from 'zod';
+import type { Deployment } from '../deploys/types.ts';
+import { type ActionData, action, button } from './parts.ts';
+import { plain, safeUrl } from './text.ts';
+import type { DeploymentInput, SignAction } from './types.ts';
+
+/** A button that opens a small form for the reason; what it does is destructive. */
+export const asking = z.strictObject({
+  title: z.string(),
+  required: z.boolean(),
+  optional: z.boolean(),
+  placeholder: z.string(),
+  actions: z.array(action).length(1),
+});
+type Asking = z.infer<typeof asking>;
+
+interface Actions {
+  primary: ActionData[];
+  asking: Asking[];
+  secondary: ActionData[];
+  links: { title: string; url: string }[];
+}
+
+/** What a deployment's buttons stand for: this deployment, as it was when the card was drawn. */
+export function bindOf(it: Deployment): Record<string, string> {
+  return { id: it.id, rev: String(it.revision), digest: it.digest };
+}
+
+/** The buttons that make sense for this state, this conversation and, where it is known, this person. */
+export function deploymentActions({ view, viewer }: DeploymentInput, sign: SignAction): Actions {
+  const { audience, deployment: it, outdated, rollbackTo } = view;
+  const url = safeUrl(it.run?.url);
+  const actions: Actions = {
+    primary: [],
+    asking: [],
+    secondary: [],
+    links: url === null ? [] : [{ title: 'Open the run', url }],
+  };
+  if (it.state === 'awaiting_approval') {
+    const decides =
+      !viewer ||
+      (viewer.mayApprove && viewer.id !== it.requestedBy.id && !it.votes.some(({ person }) => person.id === viewer.id));
+    if (audience === 'approvals' && decides) {
+      actions.primary.push(approve(it, sign));
+      actions.asking.push(reject(it, sign));
+    }
+    return actions;
+  }
+  // What follows a deployment is for those who work on the service; the approvers' channel only sees how it ended.
+  if (audience === 'approvals') return actions;
+  if (!outdated && (it.state === 'failed' || it.state === 'cancelled' || it.state === 'expired'))
+    actions.primary.push(
+      button(sign, 'deploy.retry', it.startedAt === null ? 'Ask again' : `Retry ${plain(it.version, 20)}`, {
+        bind: bindOf(it),
+        style: 'positive',
+      }),
+    );
+  // A deployment that never started changed nothing, so there is nothing to take back.
+  const ran = it.state === 'succeeded' || it.state === 'failed' || (it.state === 'cancelled' && it.startedAt !== null);
+  if (!outdated && ran && rollbackTo !== null) actions.asking.push(rollback(it, rollbackTo, sign));
+  if (it.startedAt !== null)
+    actions.secondary.push(
+      button(sign, 'logs.form', 'Logs', { bind: { service: it.service, environment: it.environment } }),
+    );
+  return actions;
+}
+
+function approve(it: Deployment, sign: SignAction): ActionData {
+  return button(sign, 'deploy.approve', `Approve ${plain(it.version, 20)} for ${plain(it.environment, 20)}`, {
+    bind: bindOf(it),
+    style: 'positive',
+  });
+}
+
+function reject(it: Deployment, sign: SignAction): Asking {
+  return {
+    title: 'Reject…',
+    required: true,
+    optional: false,
+    placeholder: 'Why not?',
+    actions: [
+      button(sign, 'deploy.reject', `Reject ${plain(it.version, 20)}`, {
+        bind: bindOf(it),
+        style: 'destructive',
+        inputs: 'auto',
+      }),
+    ],
+  };
+}
+
+function rollback(it: Deployment, to: string, sign: SignAction): Asking {
+  const version = plain(to, 20);
+  return {
+    title: `Rollback to ${version}…`,
+    required: false,
+    optional: true,
+    placeholder: 'What is wrong?',
+    actions: [
+      button(sign, 'deploy.rollback', `Roll back to ${version}`, {
+        bind: bindOf(it),
+        style: 'destructive',
+        inputs: 'auto',
+      }),
+    ],
+  };
+}

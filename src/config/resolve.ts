@@ -1,0 +1,314 @@
+import { createHash } from 'node:crypto';
+import path from 'node:path';
+import { distance } from 'fastest-levenshtein';
+import type { z } from 'zod';
+import { canonicalJson } from '../audit/canonical.ts';
+import { logSources } from '../monitoring/index.ts';
+import { pipelines, versionSources } from '../pipelines/index.ts';
+import type { ConfigDocument, Path } from './document.ts';
+import { accessPolicy, environmentPolicy, type GroupOf, loosens, type Report } from './policy.ts';
+import type { Main, ServiceEntry } from './schema.ts';
+import type { Chosen, Credentials, LoadedConfig, ServiceConfig } from './types.ts';
+
+const GUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+const DEFAULT_PORT = 3978;
+
+/** A service with the file that says so. */
+export interface SourcedService {
+  name: string;
+  entry: ServiceEntry;
+  document: ConfigDocument;
+  /** From an included file: may only tighten. */
+  included: boolean;
+}
+
+export interface Settings {
+  baseDir: string;
+  /** Of the environment, for what is not a matter of policy. */
+  port: string | undefined;
+  dataDir: string | undefined;
+  logLevel: string | undefined;
+  programEnv: LoadedConfig['programEnv'];
+  secrets: readonly string[];
+}
+
+/** Fills in defaults, resolves names and checks what no schema can. Problems go to `report`; the result is then not used. */
+export function resolve(
+  config: Main,
+  sourced: readonly SourcedService[],
+  settings: Settings,
+  report: Report,
+): LoadedConfig {
+  const playground = config.mode === 'playground';
+  const groupOf = groupFinder(config, report);
+  checkMode(config, report);
+  const environmentNames = Object.keys(config.environments);
+  const services = sourced.map((each) => ({ ...each, environments: policiesOf(config, each, groupOf, report) }));
+  const access = accessPolicy(config, services, groupOf, report);
+  const channelOf = (name: string): string | undefined =>
+    Object.hasOwn(config.channels, name) ? config.channels[name] : undefined;
+  const resolved: ServiceConfig[] = services.map(({ document, entry, environments, name }) => {
+    const at = ['services', name];
+    const here: Report = (where, message) => document.problems.push(document.problem(where, message));
+    if (entry.channel !== undefined && channelOf(entry.channel) === undefined)
+      here(
+        [...at, 'channel'],
+        `there is no channel "${entry.channel}"${near(entry.channel, Object.keys(config.channels))}`,
+      );
+    const channel = channelOf(entry.channel ?? entry.team);
+    return {
+      name,
+      team: entry.team,
+      ...(channel === undefined ? {} : { channel }),
+      environments,
+      deploy: choose(entry.deploy, pipelines, [...at, 'deploy'], here),
+      versions: choose(entry.versions, versionSources, [...at, 'versions'], here),
+    };
+  });
+  const approvalsChannel = channelOf('approvals');
+  if (
+    approvalsChannel === undefined &&
+    services.some(({ environments }) => environments.some(({ approval }) => approval !== null))
+  )
+    report(
+      ['channels'],
+      'an environment asks for approval, so name the channel where approvers are asked: channels.approvals',
+    );
+  for (const kind of Object.keys(config.connections ?? {}))
+    report(
+      ['connections', kind],
+      `there is no kind of connection "${kind}" in this version; built in are ${[...Object.keys(pipelines), ...Object.keys(versionSources), ...Object.keys(logSources)].join(', ')}, which need none`,
+    );
+  const port = portOf(settings.port, config.ports?.public ?? DEFAULT_PORT, report);
+  const dataDir = path.resolve(settings.dataDir ?? path.join(settings.baseDir, config.data ?? '.shipmate'));
+  const logs = config.logs === undefined ? null : choose(config.logs, logSources, ['logs'], report);
+  const normalised = normalise(config, resolved, logs);
+  return {
+    mode: config.mode,
+    tenants: access.tenants,
+    appId: config.bot ?? null,
+    credentials: credentialsOf(config),
+    playgroundClients: (config.playground?.clients ?? []).map((client) => new URL(client).origin),
+    store: config.store ?? null,
+    dataDir,
+    baseDir: settings.baseDir,
+    publicUrl: (config.url ?? `http://127.0.0.1:${port}`).replace(/\/+$/, ''),
+    host: playground ? '127.0.0.1' : '0.0.0.0',
+    port,
+    internalPort: playground ? null : (config.ports?.internal ?? port + 1),
+    logLevel: settings.logLevel ?? 'info',
+    access,
+    directory: directoryOf(config, groupOf),
+    services: resolved,
+    logs,
+    channels: config.channels,
+    ...(approvalsChannel === undefined ? {} : { approvalsChannel }),
+    secrets: settings.secrets,
+    programEnv: settings.programEnv,
+    hash: sha256(normalised),
+    normalised,
+    policyHash: (service, environment) => {
+      const found = resolved.find(({ name }) => name === service);
+      const policy = found?.environments.find(({ name }) => name === environment);
+      return sha256({
+        service,
+        environment,
+        policy: policy ?? null,
+        deploy: found?.deploy ?? null,
+        versions: found?.versions ?? null,
+      });
+    },
+  };
+
+  function policiesOf(main: Main, { document, entry, included, name }: SourcedService, find: GroupOf, tell: Report) {
+    const at = ['services', name];
+    const here: Report = (where, message) =>
+      included ? document.problems.push(document.problem(where, message)) : tell(where, message);
+    for (const unknown of Object.keys(entry.environments ?? {}).filter((each) => !environmentNames.includes(each)))
+      here([...at, 'environments', unknown], `there is no environment "${unknown}"${near(unknown, environmentNames)}`);
+    if (!Object.hasOwn(main.groups, entry.team))
+      here([...at, 'team'], `no group is named "${entry.team}"${near(entry.team, Object.keys(main.groups))}`);
+    return environmentNames.map((environment, index) => {
+      const versionUrl = versionUrlOf(entry, name, environment, here);
+      const entries = {
+        environment: main.environments[environment] ?? null,
+        last: index === environmentNames.length - 1,
+        versionUrl,
+      };
+      const places = { environment: ['environments', environment], override: [...at, 'environments', environment] };
+      const policy = environmentPolicy(
+        environment,
+        { ...entries, override: entry.environments?.[environment] },
+        entry.team,
+        find,
+        places,
+      );
+      if (included) {
+        const base = environmentPolicy(environment, { ...entries, override: undefined }, entry.team, find, places);
+        const why = loosens(base, policy);
+        if (why) here(places.override, `a team's file may only tighten the rules: ${why}`);
+      }
+      return policy;
+    });
+  }
+}
+
+function groupFinder(config: Main, report: Report): GroupOf {
+  const reported = new Set<string>();
+  return (name, at) => {
+    const id = Object.hasOwn(config.groups, name) ? config.groups[name] : undefined;
+    if (id !== undefined) return id;
+    // Said once, where it stands; a team's missing group is said by its service.
+    if (at.at(-1) !== 'team' && !reported.has(name)) {
+      reported.add(name);
+      report(at, `no group is named "${name}"${near(name, Object.keys(config.groups))}`);
+    }
+    return `unknown:${name}`;
+  };
+}
+
+function near(name: string, names: readonly string[]): string {
+  const [best] = names.map((each) => ({ each, off: distance(name, each) })).sort((a, b) => a.off - b.off);
+  if (best && best.off <= Math.max(1, best.each.length / 3)) return `; did you mean "${best.each}"?`;
+  return names.length > 0 ? `; there are ${names.join(', ')}` : '';
+}
+
+function checkMode(config: Main, report: Report): void {
+  if (config.mode === 'playground') {
+    if (config.bot !== undefined)
+      report(
+        ['bot'],
+        'playground mode accepts requests without authentication, so it is not possible together with an application id. Remove one of them',
+      );
+    if (config.playground === undefined)
+      report(['mode'], 'playground mode needs playground.clients: the addresses of its clients');
+    if (config.directory === 'graph' || config.people === undefined)
+      report(['mode'], 'playground mode needs people: there is no directory to ask');
+    for (const [index, client] of (config.playground?.clients ?? []).entries())
+      if (!['localhost', '127.0.0.1', '[::1]'].includes(new URL(client).hostname))
+        report(['playground', 'clients', index], 'playground clients are on this machine: localhost or 127.0.0.1');
+    return;
+  }
+  if (config.bot === undefined) report([], 'bot is missing: the application id of your Azure Bot');
+  if (config.playground !== undefined) report(['playground'], 'this is for mode: playground only');
+  if (config.url === undefined) report([], 'url is missing: the public https address of the bot, for links to files');
+  else if (!config.url.startsWith('https://')) report(['url'], 'the public address needs https');
+  const tenants = typeof config.tenant === 'string' ? [config.tenant] : config.tenant;
+  for (const tenant of tenants)
+    if (!GUID.test(tenant)) report(['tenant'], `"${tenant}" is no tenant id, which is a GUID`);
+  for (const [name, id] of Object.entries(config.groups))
+    if (!GUID.test(id)) report(['groups', name], `"${id}" is no Entra object id, which is a GUID`);
+  if (config.directory === 'static' && config.people === undefined)
+    report(['directory'], 'a static directory needs people');
+  if (config.directory === 'graph' && config.people !== undefined)
+    report(['people'], 'people are for directory: static');
+}
+
+function directoryOf(config: Main, groupOf: GroupOf): LoadedConfig['directory'] {
+  if (config.people === undefined || config.directory === 'graph') return { kind: 'graph' };
+  return {
+    kind: 'static',
+    people: config.people.map(({ groups, id }, index) => ({
+      id,
+      groups: groups.map((group) => groupOf(group, ['people', index, 'groups'])),
+    })),
+  };
+}
+
+function credentialsOf({ credentials }: Main): Credentials {
+  const managed = credentials?.['managed-identity'];
+  if (managed !== undefined) return { kind: 'managed-identity', ...(managed === true ? {} : { clientId: managed }) };
+  if (credentials?.certificate !== undefined) return { kind: 'certificate', path: credentials.certificate };
+  if (credentials?.secret !== undefined) return { kind: 'secret', secret: credentials.secret };
+  const workload = credentials?.['workload-identity'];
+  const given = typeof workload === 'object' ? workload : {};
+  return {
+    kind: 'workload-identity',
+    ...(given.client === undefined ? {} : { clientId: given.client }),
+    ...(given['token-file'] === undefined ? {} : { tokenFile: given['token-file'] }),
+  };
+}
+
+function versionUrlOf(entry: ServiceEntry, service: string, environment: string, report: Report): string | undefined {
+  const template = entry['version-url'];
+  const text = typeof template === 'object' ? template[environment] : template;
+  if (text === undefined) return undefined;
+  const url = text
+    .replaceAll('{service}', encodeURIComponent(service))
+    .replaceAll('{environment}', encodeURIComponent(environment));
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
+    report(['services', service, 'version-url'], `"${text}" is no URL with http or https`);
+    return undefined;
+  }
+  return url;
+}
+
+/** The adapter that an entry names by its first key, with its own settings checked by its own schema. */
+function choose(
+  entry: Record<string, unknown>,
+  registry: Readonly<Record<string, { config: z.ZodType }>>,
+  at: Path,
+  report: Report,
+): Chosen {
+  const kind = Object.keys(entry)[0] ?? '';
+  const adapter = Object.hasOwn(registry, kind) ? registry[kind] : undefined;
+  const known = Object.keys(registry);
+  if (!adapter) {
+    report(kind === '' ? at : [...at, kind], `there is no kind "${kind}"${near(kind, known)}`);
+    return { kind, config: null };
+  }
+  const parsed = adapter.config.safeParse(entry);
+  if (parsed.success) return { kind, config: parsed.data };
+  for (const issue of parsed.error.issues)
+    for (const [where, message] of issueLines(issue)) report([...at, ...where], message);
+  return { kind, config: null };
+}
+
+/** A zod issue as path and words; an unknown key is named by itself. */
+export function issueLines(issue: z.core.$ZodIssue): [Path, string][] {
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => [[...issue.path, key], 'this key is not known here']);
+  if (issue.code === 'invalid_key') return [[issue.path, issue.issues[0]?.message ?? issue.message]];
+  if (issue.code === 'invalid_type' && issue.input === undefined && /received undefined/.test(issue.message))
+    return [[issue.path, 'this is missing']];
+  return [[issue.path, issue.message]];
+}
+
+function portOf(text: string | undefined, fallback: number, report: Report): number {
+  if (text === undefined || text === '') return fallback;
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65535) return port;
+  report([], `PORT is "${text.slice(0, 20)}", which is no port number`);
+  return fallback;
+}
+
+function sha256(value: unknown): string {
+  return createHash('sha256').update(canonicalJson(value)).digest('hex');
+}
+
+/** What decides how Shipmate behaves, without what could be a secret. */
+function normalise(config: Main, services: readonly ServiceConfig[], logs: Chosen | null): Record<string, unknown> {
+  const { channels, environments, groups, mode, people, roles, tenant } = config;
+  return JSON.parse(
+    JSON.stringify({
+      mode,
+      tenant,
+      groups,
+      channels,
+      roles,
+      environments,
+      people: people ?? null,
+      logs: logs && { kind: logs.kind, hash: sha256(logs.config) },
+      services: Object.fromEntries(
+        services.map(({ deploy, name, versions, ...rest }) => [
+          name,
+          {
+            ...rest,
+            deploy: { kind: deploy.kind, hash: sha256(deploy.config) },
+            versions: { kind: versions.kind, hash: sha256(versions.config) },
+          },
+        ]),
+      ),
+    }),
+  ) as Record<string, unknown>;
+}

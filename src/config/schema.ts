@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import { PERMISSIONS } from '../access/types.ts';
+import { parseDuration } from '../durations.ts';
+
+/**
+ * The shape of shipmate.yaml. Strict: an unknown key is an error. What belongs to an adapter (`deploy`, `versions`,
+ * `logs`) is checked by the adapter's own schema. The editors' JSON Schema comes from here too.
+ */
+
+const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,59}$/i, 'use letters, digits, ".", "_" and "-", at most 60');
+const duration = z.string().refine((text) => parseDuration(text) !== null, 'write a time like 30s, 15m, 4h or 7d');
+const names = z.union([name, z.array(name).min(1)]);
+const adapter = z.record(z.string(), z.unknown());
+
+export const approve = z
+  .union(
+    [
+      z.literal(false),
+      name,
+      z.array(name).min(1),
+      z.strictObject({
+        from: names,
+        count: z.int().min(1).max(20).optional(),
+        expires: duration.optional(),
+      }),
+    ],
+    { error: 'write a group, a list of groups, { from, count, expires }, or false for none' },
+  )
+  .describe('Who has to approve: a group, several, or { from, count, expires }. false: nobody');
+
+export const environment = z.strictObject({
+  approve: approve.optional(),
+  confirm: z.boolean().optional().describe('Ask the requester to confirm first. Default: where approval is asked'),
+  production: z.boolean().optional().describe('Default: true for the last environment'),
+});
+
+export const service = z.strictObject({
+  team: name.describe('Its group, and its channel if one has the same name'),
+  channel: name.optional().describe("Another channel than the team's"),
+  deploy: adapter.describe('How it is deployed; the first key names the kind'),
+  versions: adapter.describe('Where its versions come from; the first key names the kind'),
+  'version-url': z
+    .union([z.string(), z.record(name, z.string())])
+    .optional()
+    .describe('Where to ask what really runs: {service} and {environment} are filled in, or one URL per environment'),
+  environments: z.record(name, environment).optional().describe('Rules of this service that differ'),
+});
+
+const role = z.union([
+  names,
+  z.strictObject({ groups: names, services: z.array(name).optional(), environments: z.array(name).optional() }),
+]);
+
+const id = z.string().min(1).max(300);
+const httpUrl = z.url({ protocol: /^https?$/, error: 'write a URL with http or https' });
+
+export const main = z.strictObject({
+  tenant: z.union([id, z.array(id).min(1)]).describe('Your Entra tenant id; several are possible'),
+  bot: z.guid('write the application id, a GUID').optional().describe("The bot's application id"),
+  mode: z.enum(['teams', 'playground']).default('teams'),
+  playground: z
+    .strictObject({ clients: z.array(httpUrl).min(1) })
+    .optional()
+    .describe('Origins of the playground clients'),
+  credentials: z
+    .strictObject({
+      'managed-identity': z.union([z.literal(true), z.guid()]).optional(),
+      'workload-identity': z
+        .union([z.literal(true), z.strictObject({ client: z.guid().optional(), 'token-file': z.string().optional() })])
+        .optional(),
+      certificate: z.string().optional(),
+      secret: z.string().optional(),
+    })
+    .refine(
+      (given) => Object.keys(given).length === 1,
+      'name exactly one of managed-identity, workload-identity, certificate, secret',
+    )
+    .optional()
+    .describe('How the bot signs in. Default: workload identity'),
+  store: z
+    .string()
+    .regex(/^postgres(?:ql)?:\/\//, 'write a URL like postgres://user:password@host/database')
+    .optional(),
+  data: z.string().optional().describe('Folder for the embedded store and for runs. Default: ./.shipmate'),
+  url: httpUrl.optional().describe('Public address of the bot, for links to files'),
+  ports: z
+    .strictObject({ public: z.int().min(0).max(65535).optional(), internal: z.int().min(0).max(65535).optional() })
+    .optional(),
+  include: z.union([z.string(), z.array(z.string())]).optional(),
+  connections: z.record(name, adapter).optional(),
+  groups: z.record(name, id).default({}).describe('Names for Entra object ids of groups'),
+  people: z
+    .array(z.strictObject({ id, name: z.string().optional(), groups: z.array(name) }))
+    .optional()
+    .describe('A static directory, instead of Microsoft Graph'),
+  directory: z.enum(['graph', 'static']).optional(),
+  channels: z.record(name, id).default({}).describe('Names for conversation ids of channels'),
+  roles: z.partialRecord(z.enum(PERMISSIONS), role).default({}).describe('Permissions beyond what teams have'),
+  environments: z.record(name, environment.nullable()).describe('In promotion order'),
+  services: z.record(name, service).default({}),
+  logs: adapter.optional().describe('Where logs are read; the first key names the kind'),
+});
+
+/** A team's file: its services, nothing else. */
+export const included = z.strictObject({ services: z.record(name, service) });
+
+export type Main = z.infer<typeof main>;
+export type ServiceEntry = z.infer<typeof service>;
+export type EnvironmentEntry = z.infer<typeof environment>;
+export type ApproveEntry = z.infer<typeof approve>;

@@ -1,0 +1,65 @@
+import type { AccessPolicy } from '../access/types.ts';
+import type { EnvironmentPolicy } from '../deploys/types.ts';
+
+/** An adapter as it was chosen: its kind, and its own configuration, checked by its own schema. */
+export interface Chosen {
+  kind: string;
+  config: unknown;
+}
+
+export interface ServiceConfig {
+  name: string;
+  team: string;
+  /** Conversation id. */
+  channel?: string;
+  environments: readonly EnvironmentPolicy[];
+  deploy: Chosen;
+  versions: Chosen;
+}
+
+export type Credentials =
+  | { kind: 'managed-identity'; clientId?: string }
+  | { kind: 'workload-identity'; clientId?: string; tokenFile?: string }
+  | { kind: 'certificate'; path: string }
+  | { kind: 'secret'; secret: string };
+
+/** A checked configuration with every default filled in. Plain data: nothing is opened or constructed yet. */
+export interface LoadedConfig {
+  mode: 'teams' | 'playground';
+  tenants: readonly string[];
+  /** Null in playground mode only. */
+  appId: string | null;
+  credentials: Credentials;
+  /** Origins of the playground's clients; empty otherwise. */
+  playgroundClients: readonly string[];
+  /** PostgreSQL's URL; null for the embedded store. */
+  store: string | null;
+  /** Absolute. */
+  dataDir: string;
+  /** Folder of the configuration file, absolute: relative paths in it start here. */
+  baseDir: string;
+  /** Without a slash at the end. */
+  publicUrl: string;
+  host: string;
+  port: number;
+  /** Null: health and metrics are on the public port (playground). */
+  internalPort: number | null;
+  logLevel: string;
+  access: AccessPolicy;
+  directory: { kind: 'graph' } | { kind: 'static'; people: readonly { id: string; groups: readonly string[] }[] };
+  services: readonly ServiceConfig[];
+  logs: Chosen | null;
+  /** Conversation ids by name. */
+  channels: Readonly<Record<string, string>>;
+  approvalsChannel?: string;
+  /** Values that must never be printed. */
+  secrets: readonly string[];
+  /** PATH, HOME, LANG and TZ, for programs that are run. */
+  programEnv: Readonly<Record<string, string | undefined>>;
+  /** SHA-256 of the normalised content. */
+  hash: string;
+  /** What the hash is over, for a comparison with the next load; secrets are left out. */
+  normalised: Readonly<Record<string, unknown>>;
+  /** Hash of a service's effective policy in an environment; an unrelated edit does not change it. */
+  policyHash(service: string, environment: string): string;
+}

@@ -1,0 +1,101 @@
+import { baseOf } from '../conversations.ts';
+import type { Tx } from '../store/types.ts';
+import type { Catalog, Deployment } from './types.ts';
+
+/** Keys of a deployment's living cards, one per conversation that follows it, with the conversation. */
+function cardsOf(
+  deployment: Deployment,
+  catalog: Catalog,
+): Map<string, { conversation: string; audience: 'requester' | 'approvals' | 'channel' }> {
+  const cards = new Map<string, { conversation: string; audience: 'requester' | 'approvals' | 'channel' }>();
+  const key = (audience: string) => `deploy:${deployment.id}:${audience}`;
+  cards.set(key('requester'), { conversation: deployment.requestedIn, audience: 'requester' });
+  if (deployment.approval !== null && catalog.approvalsChannel !== undefined)
+    cards.set(key('approvals'), { conversation: catalog.approvalsChannel, audience: 'approvals' });
+  const channel = catalog.services.get(deployment.service)?.channel;
+  // The channel hears of a deploy that runs; a request that is still to be decided is the approvers' business.
+  if (channel !== undefined && channel !== baseOf(deployment.requestedIn) && deployment.startedAt !== null)
+    cards.set(key('channel'), { conversation: channel, audience: 'channel' });
+  return cards;
+}
+
+/** Makes every card of this deployment show its newest state, in the transaction that changed it. */
+export async function show(tx: Tx, deployment: Deployment, catalog: Catalog, activityId?: string): Promise<void> {
+  for (const [key, { conversation, audience }] of cardsOf(deployment, catalog))
+    await tx.outbox.put({
+      key,
+      conversation,
+      payload: { kind: 'deployment', id: deployment.id, audience },
+      ...(audience === 'requester' && activityId !== undefined ? { activityId } : {}),
+    });
+}
+
+/** The card of the deployment before this one loses its buttons, since they would act on what is no longer so. */
+export async function showPrevious(tx: Tx, deployment: Deployment): Promise<void> {
+  const { service, environment } = deployment;
+  const recent = await tx.deployments.list({
+    service,
+    environment,
+    states: ['succeeded', 'failed', 'cancelled'],
+    limit: 2,
+  });
+  const previous = recent.find((candidate) => candidate.id !== deployment.id);
+  if (!previous) return;
+  for (const row of await tx.outbox.list(`deploy:${previous.id}:`)) {
+    if (row.payload.kind !== 'deployment') continue;
+    await tx.outbox.put({ key: row.key, conversation: row.conversation, payload: row.payload });
+  }
+}
+
+function verb(deployment: Deployment): string {
+  return deployment.kind === 'rollback' ? 'Rollback' : 'Deployment';
+}
+
+/** "Deployment of storefront 1.2.3 to production started by Dana." */
+export function startedText(deployment: Deployment): string {
+  const { environment, requestedBy, service, version } = deployment;
+  return `${verb(deployment)} of ${service} ${version} to ${environment} started by ${requestedBy.name}.`;
+}
+
+const ENDINGS: Partial<Record<Deployment['state'], string>> = {
+  succeeded: 'succeeded',
+  failed: 'failed',
+  cancelled: 'was cancelled',
+  rejected: 'was rejected',
+  expired: 'expired: nobody decided in time',
+  blocked: 'was blocked',
+  attention: 'needs a person: it is not known whether it runs',
+};
+
+/** One short sentence for the end of a deployment, with why where it ended badly. Holds untrusted text. */
+export function endedText(deployment: Deployment): string {
+  const { environment, problem, service, state, version } = deployment;
+  const by = state === 'rejected' ? ` by ${deployment.votes.at(-1)?.person.name ?? 'an approver'}` : '';
+  const why = problem ? `: ${problem.message}` : '';
+  return `${verb(deployment)} of ${service} ${version} to ${environment} ${ENDINGS[state] ?? state}${by}${why}${why.endsWith('.') ? '' : '.'}`;
+}
+
+/** An edit in place notifies nobody: the start and the end are said once, as a short reply in the card's thread. */
+export async function announce(
+  tx: Tx,
+  deployment: Deployment,
+  catalog: Catalog,
+  what: 'started' | 'ended',
+): Promise<void> {
+  const text = what === 'started' ? startedText(deployment) : endedText(deployment);
+  const channel = catalog.services.get(deployment.service)?.channel;
+  const inChannel = channel !== undefined && channel === baseOf(deployment.requestedIn);
+  if (channel !== undefined && deployment.startedAt !== null)
+    await tx.outbox.put({
+      key: `deploy:${deployment.id}:${what}:channel`,
+      conversation: inChannel ? deployment.requestedIn : channel,
+      payload: { kind: 'message', text, threadOf: `deploy:${deployment.id}:${inChannel ? 'requester' : 'channel'}` },
+    });
+  // The requester is told of the end where it was asked for; the card there already shows the start.
+  if (what === 'ended' && (!inChannel || deployment.startedAt === null))
+    await tx.outbox.put({
+      key: `deploy:${deployment.id}:ended:requester`,
+      conversation: deployment.requestedIn,
+      payload: { kind: 'message', text, threadOf: `deploy:${deployment.id}:requester` },
+    });
+}

@@ -1,0 +1,90 @@
+import { parseArgsStringToArgv } from 'string-argv';
+import { z } from 'zod';
+
+export const PLACEHOLDERS = ['service', 'environment', 'version', 'sha', 'key'] as const;
+export type Placeholder = (typeof PLACEHOLDERS)[number];
+
+const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000 } as const;
+const DAY_MS = 24 * UNIT_MS.h;
+
+/** "90s", "15m" or "2h" in milliseconds; anything else is null. */
+export function durationMs(text: string): number | null {
+  const match = /^([1-9]\d{0,4})([smh])$/.exec(text);
+  if (!match) return null;
+  return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS];
+}
+
+const duration = z.string().refine((text) => {
+  const ms = durationMs(text);
+  return ms !== null && ms <= DAY_MS;
+}, 'must be a number with s, m or h, such as 90s, 15m or 2h, and at most 24h');
+
+/** The program and its arguments, still with placeholders. */
+export function splitCommand(command: string | readonly string[]): string[] {
+  return typeof command === 'string' ? parseArgsStringToArgv(command) : [...command];
+}
+
+const SHELL_WORDS = new Set(['|', '||', '&', '&&', ';', '>', '>>', '<', '<<', '2>&1']);
+
+function commandProblem(command: string | readonly string[]): string | null {
+  const [program, ...args] = splitCommand(command);
+  if (!program) return 'needs a program';
+  if (/[{}]/.test(program)) return 'the program itself must not be a placeholder';
+  for (const arg of [program, ...args]) {
+    if (arg.includes('\0')) return 'must not contain a NUL character';
+    if (SHELL_WORDS.has(arg))
+      return `"${arg}" would need a shell, and there is none: put it into a script and run that`;
+    for (const [, name = ''] of arg.matchAll(/\{([a-z]\w*)\}/gi))
+      if (!PLACEHOLDERS.some((known) => known === name))
+        return `{${name}} is not known; there are ${PLACEHOLDERS.map((known) => `{${known}}`).join(', ')}`;
+  }
+  return null;
+}
+
+/** How a service is deployed by a program on the bot's own host. */
+export const commandConfig = z.strictObject({
+  command: z
+    .union([z.string(), z.array(z.string()).min(1)])
+    .superRefine((command, context) => {
+      const problem = commandProblem(command);
+      if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+    })
+    .describe('Program with its arguments; {service} {environment} {version} {sha} {key} are filled in. No shell.'),
+  cwd: z.string().min(1).default('.').describe('Working folder, relative to the configuration file'),
+  timeout: duration.default('15m').describe('After this time the program and what it started are stopped'),
+  stopGrace: duration.default('10s').describe('Time between asking it to stop (SIGTERM) and making it (SIGKILL)'),
+  env: z
+    .record(
+      z
+        .string()
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not the name of an environment variable')
+        .refine((name) => !name.startsWith('SHIPMATE_'), 'SHIPMATE_* are set by Shipmate'),
+      z.string().refine((value) => !value.includes('\0'), 'must not contain a NUL character'),
+    )
+    .default({})
+    .describe('Variables for the program, beside PATH, HOME, LANG, TZ and SHIPMATE_*; it gets no others'),
+  stages: z
+    .array(z.string().min(1).max(60))
+    .max(30)
+    .optional()
+    .describe('Names of the stages in their order, to show those to come; the program prints "::stage <name>"'),
+});
+
+export type CommandConfig = z.infer<typeof commandConfig>;
+
+/** Fills placeholders in, per argument and in one pass: a value can neither split an argument nor be filled in again. */
+export function fillArguments(args: readonly string[], values: Record<Placeholder, string>): string[] {
+  return args.map((arg) =>
+    arg.replace(/\{(service|environment|version|sha|key)\}/g, (_match, name: Placeholder) => values[name]),
+  );
+}
+
+const SECRET_NAME = /secret|token|key|pass|pwd|credential|auth|dsn|connection/i;
+const PLAIN_VALUE = /^(?:\d{1,6}|true|false|[a-z][a-z-]{0,15}|\.{0,2}\/[\w./-]*|https?:\/\/[^@\s?]*)$/;
+
+/** The configured variables whose values must not show in output: all but what is plainly a word, number, path or URL. */
+export function secretValues(env: Record<string, string>): string[] {
+  return Object.entries(env)
+    .filter(([name, value]) => SECRET_NAME.test(name) || !PLAIN_VALUE.test(value))
+    .map(([, value]) => value);
+}

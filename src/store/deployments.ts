@@ -1,0 +1,175 @@
+import { type Kysely, type Selectable, sql } from 'kysely';
+import { type Deployment, HOLDING_STATES, type Vote } from '../deploys/types.ts';
+import type { Database, DeploymentDocument } from './schema.ts';
+import type { Deployments } from './types.ts';
+
+type Row = Selectable<Database['deployments']> & { votes: Vote[] };
+
+/** Deployments in one transaction. */
+export function deploymentsIn(db: Kysely<Database>): Deployments {
+  const rows = () =>
+    db
+      .selectFrom('deployments')
+      .selectAll('deployments')
+      .select(
+        sql<
+          Vote[]
+        >`coalesce((select json_agg(v.vote order by v.ordinal) from votes v where v.deployment = deployments.id), '[]'::json)`.as(
+          'votes',
+        ),
+      );
+  const holderOf = async (service: string, environment: string) =>
+    toDeployment(
+      await rows()
+        .where('service', '=', service)
+        .where('environment', '=', environment)
+        .where('state', 'in', HOLDING_STATES)
+        .executeTakeFirst(),
+    );
+  const byOrigin = async (origin: string) => toDeployment(await rows().where('origin', '=', origin).executeTakeFirst());
+
+  return {
+    async insert(deployment) {
+      const { environment, fromSha, origin, service, sha, state, ...document } = deployment;
+      const row = await db
+        .insertInto('deployments')
+        .values({
+          service,
+          environment,
+          state,
+          origin,
+          sha,
+          from_sha: fromSha,
+          rollback: deployment.kind === 'rollback',
+          document: JSON.stringify(document satisfies DeploymentDocument),
+        })
+        // Either unique index may object: the origin was used, or the environment is held.
+        .onConflict((conflict) => conflict.doNothing())
+        .returningAll()
+        .executeTakeFirst();
+      if (row) return { kind: 'inserted', deployment: present({ ...row, votes: [] }) };
+      const duplicate = await byOrigin(origin);
+      if (duplicate) return { kind: 'duplicate', deployment: duplicate };
+      const holder = await holderOf(service, environment);
+      // The holder let go between the two statements; nothing was inserted, and asking again is safe.
+      return holder ? { kind: 'busy', deployment: holder } : this.insert(deployment);
+    },
+
+    async get(id) {
+      if (!/^\d{1,18}$/.test(id)) return null;
+      return toDeployment(await rows().where('id', '=', id).executeTakeFirst());
+    },
+
+    byOrigin,
+
+    async change(id, { from, revision }, patch) {
+      const { state, ...document } = patch;
+      const holds = state !== undefined && HOLDING_STATES.includes(state);
+      const begins = holds && from.some((each) => !HOLDING_STATES.includes(each));
+      // A unique violation would spoil the whole transaction; the savepoint keeps it to this statement.
+      if (begins) await sql`savepoint hold`.execute(db);
+      try {
+        let update = db
+          .updateTable('deployments')
+          .set({
+            revision: sql`revision + 1`,
+            document: sql`document || ${JSON.stringify(document)}::jsonb`,
+            ...(state === undefined ? {} : { state }),
+          })
+          .where('id', '=', id)
+          .where('state', 'in', from);
+        if (revision !== undefined) update = update.where('revision', '=', revision);
+        const row = await update
+          .returningAll()
+          .returning(
+            sql<
+              Vote[]
+            >`coalesce((select json_agg(v.vote order by v.ordinal) from votes v where v.deployment = deployments.id), '[]'::json)`.as(
+              'votes',
+            ),
+          )
+          .executeTakeFirst();
+        return row ? { kind: 'changed', deployment: present(row) } : { kind: 'stale' };
+      } catch (error) {
+        if (!begins || !isUniqueViolation(error)) throw error;
+        await sql`rollback to savepoint hold`.execute(db);
+        const before = await this.get(id);
+        const holder = before && (await holderOf(before.service, before.environment));
+        return holder ? { kind: 'busy', deployment: holder } : { kind: 'stale' };
+      }
+    },
+
+    async vote(id, vote) {
+      await db.selectFrom('deployments').select('id').where('id', '=', id).forUpdate().execute();
+      const inserted = await db
+        .insertInto('votes')
+        .values({ deployment: id, person: vote.person.id, vote: JSON.stringify(vote) })
+        .onConflict((conflict) => conflict.doNothing())
+        .returning('person')
+        .executeTakeFirst();
+      return inserted !== undefined;
+    },
+
+    holder: holderOf,
+
+    async list({ environment, limit, service, states }) {
+      let query = rows().orderBy('id', 'desc').limit(limit);
+      if (service !== undefined) query = query.where('service', '=', service);
+      if (environment !== undefined) query = query.where('environment', '=', environment);
+      if (states !== undefined) query = query.where('state', 'in', states);
+      return (await query.execute()).map(present);
+    },
+
+    async lastSucceeded(service, environment) {
+      return toDeployment(
+        await rows()
+          .where('service', '=', service)
+          .where('environment', '=', environment)
+          .where('state', '=', 'succeeded')
+          .orderBy('id', 'desc')
+          .limit(1)
+          .executeTakeFirst(),
+      );
+    },
+
+    async rollbackTarget(service, environment, exceptSha) {
+      let query = rows()
+        .where('service', '=', service)
+        .where('environment', '=', environment)
+        .where('state', '=', 'succeeded')
+        // What somebody rolled back from since is not where a rollback goes.
+        .where((eb) =>
+          eb.not(
+            eb.exists(
+              eb
+                .selectFrom('deployments as back')
+                .select('back.id')
+                .whereRef('back.service', '=', 'deployments.service')
+                .whereRef('back.environment', '=', 'deployments.environment')
+                .where('back.state', '=', 'succeeded')
+                .where('back.rollback', '=', true)
+                .whereRef('back.from_sha', '=', 'deployments.sha')
+                .whereRef('back.id', '>', 'deployments.id'),
+            ),
+          ),
+        )
+        .orderBy('id', 'desc')
+        .limit(1);
+      if (exceptSha !== null) query = query.where('sha', '!=', exceptSha);
+      return toDeployment(await query.executeTakeFirst());
+    },
+  };
+}
+
+function toDeployment(row: Row | undefined): Deployment | null {
+  return row ? present(row) : null;
+}
+
+function present(row: Row): Deployment {
+  const { document, environment, from_sha: fromSha, id, origin, revision, service, sha, state, votes } = row;
+  return { ...document, id: String(id), service, environment, state, origin, revision, sha, fromSha, votes };
+}
+
+function isUniqueViolation(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === '23505';
+}

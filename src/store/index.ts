@@ -1,0 +1,224 @@
+import path from 'node:path';
+import { PGlite } from '@electric-sql/pglite';
+import { Kysely, PGliteDialect, PostgresDialect, sql, type Transaction } from 'kysely';
+import { Migrator } from 'kysely/migration';
+import pg from 'pg';
+import { fromPglite } from 'pg-boss';
+import { ShipmateError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { deploymentsIn } from './deployments.ts';
+import { DurableFs, durableParams, lockFolder } from './folder.ts';
+import { JobEngine } from './jobs.ts';
+import { MIGRATIONS } from './migrations/index.ts';
+import { auditIn, claimsIn, outboxIn, referencesIn, settingsIn } from './repositories.ts';
+import type { Database } from './schema.ts';
+import type { Store, Tx } from './types.ts';
+
+export interface StoreOptions {
+  /** postgres://...; left out: embedded in `dataDir`. */
+  url?: string;
+  /** Absolute. */
+  dataDir: string;
+  logger: Logger;
+  /** Connections for transactions, PostgreSQL only. */
+  pool?: number;
+}
+
+const HEALTH_MS = 2_000;
+const CONNECT_MS = 5_000;
+const STATEMENT_MS = 8_000;
+const PRUNE_MS = 3_600_000;
+const GRACE_MS = 10_000;
+
+/** What a store runs on. */
+interface Engine {
+  kind: 'pglite' | 'postgres';
+  db: Kysely<Database>;
+  jobs: JobEngine;
+  /** One transaction at a time, where there is one connection. */
+  serial: boolean;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the store, brings its schema up to date and starts the job engine; handlers run after `start()`.
+ * @throws ShipmateError STORE_IN_USE, STORE_UNAVAILABLE
+ */
+export async function createStore(options: StoreOptions): Promise<Store> {
+  const { logger } = options;
+  const engine =
+    options.url === undefined
+      ? await embedded(options.dataDir, logger)
+      : distributed(options.url, options.pool ?? 10, logger);
+  const { db, jobs } = engine;
+  try {
+    await migrate(db);
+    await jobs.open();
+  } catch (error) {
+    await jobs.stop(0).catch(() => {});
+    await engine.close().catch(() => {});
+    throw unavailable(error) ?? error;
+  }
+
+  let lane: Promise<unknown> = Promise.resolve();
+  const exclusively = <T>(work: () => Promise<T>): Promise<T> => {
+    if (!engine.serial) return work();
+    const mine = lane.then(work, work);
+    lane = mine.catch(() => {});
+    return mine;
+  };
+
+  const transaction = async <T>(fn: (tx: Tx) => Promise<T>): Promise<T> => {
+    const afterCommit: (() => void)[] = [];
+    try {
+      const result = await exclusively(() => db.transaction().execute((trx) => fn(txOf(trx, jobs, afterCommit))));
+      for (const act of afterCommit) act();
+      return result;
+    } catch (error) {
+      throw unavailable(error) ?? error;
+    }
+  };
+
+  const prune = setInterval(() => {
+    exclusively(() => db.deleteFrom('claims').where('expires_at', '<', new Date()).execute()).catch((error: unknown) =>
+      logger.warn('old claims could not be removed', { error }),
+    );
+  }, PRUNE_MS);
+  prune.unref();
+
+  let stopped = false;
+  return {
+    kind: engine.kind,
+    transaction,
+    work: (queue, handler) => jobs.work(queue, handler),
+    start: () => jobs.start(),
+    async stop({ graceMs = GRACE_MS } = {}) {
+      if (stopped) return;
+      stopped = true;
+      clearInterval(prune);
+      await jobs.stop(graceMs);
+      await exclusively(() => engine.close());
+    },
+    async health() {
+      if (stopped) return 'the store is closed';
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<string>((resolve) => {
+        timer = setTimeout(() => resolve(`no answer within ${HEALTH_MS / 1000} s`), HEALTH_MS);
+      });
+      const write = exclusively(() =>
+        sql`insert into settings (key, value) values ('health', ${new Date().toISOString()})
+            on conflict (key) do update set value = excluded.value`.execute(db),
+      ).then(
+        () => null,
+        (error: unknown) => (error instanceof Error ? error.message : String(error)),
+      );
+      return Promise.race([write, late]).finally(() => clearTimeout(timer));
+    },
+  };
+}
+
+function txOf(trx: Transaction<Database>, engine: JobEngine, afterCommit: (() => void)[]): Tx {
+  const jobs = engine.in(trx, afterCommit);
+  return {
+    claims: claimsIn(trx),
+    deployments: deploymentsIn(trx),
+    audit: auditIn(trx),
+    jobs,
+    outbox: outboxIn(trx, jobs),
+    references: referencesIn(trx),
+    settings: settingsIn(trx),
+  };
+}
+
+async function embedded(dataDir: string, logger: Logger): Promise<Engine> {
+  const folder = path.join(dataDir, 'pgdata');
+  const lock = lockFolder(folder);
+  try {
+    const pglite = await PGlite.create({
+      fs: new DurableFs(folder),
+      startParams: durableParams(PGlite.defaultStartParams),
+    });
+    return {
+      kind: 'pglite',
+      db: new Kysely<Database>({ dialect: new PGliteDialect({ pglite }) }),
+      jobs: new JobEngine({ db: fromPglite(pglite), backend: 'pglite' }, logger),
+      serial: true,
+      async close() {
+        await pglite.close();
+        lock.release();
+      },
+    };
+  } catch (error) {
+    lock.release();
+    throw new ShipmateError(
+      'STORE_UNAVAILABLE',
+      `The data in ${folder} can't be opened. Look at the log, the disk and the folder's rights.`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function distributed(url: string, max: number, logger: Logger): Engine {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    application_name: 'shipmate',
+    connectionTimeoutMillis: CONNECT_MS,
+    statement_timeout: STATEMENT_MS,
+    query_timeout: STATEMENT_MS + 1_000,
+    idle_in_transaction_session_timeout: STATEMENT_MS * 2,
+    keepAlive: true,
+  });
+  // An idle connection that breaks is replaced by the pool; without a listener the process would end.
+  pool.on('error', (error) => logger.warn('a database connection broke', { error }));
+  return {
+    kind: 'postgres',
+    db: new Kysely<Database>({ dialect: new PostgresDialect({ pool }) }),
+    jobs: new JobEngine({ connectionString: url }, logger),
+    serial: false,
+    close: () => pool.end(),
+  };
+}
+
+async function migrate(db: Kysely<Database>): Promise<void> {
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) },
+    // The dialect takes an advisory lock, so that replicas that start together don't race.
+    migrationTableName: 'shipmate_migrations',
+    migrationLockTableName: 'shipmate_migrations_lock',
+  });
+  const { error } = await migrator.migrateToLatest();
+  if (error) throw error;
+}
+
+const UNAVAILABLE_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ETIMEDOUT',
+  'EPIPE',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ENOSPC',
+  'EIO',
+  'EROFS',
+]);
+// Connection exceptions, insufficient resources (disk full, too many connections), operator intervention, system errors, read-only.
+const UNAVAILABLE_STATES = /^(?:08|53|57|58|25006)/;
+const UNAVAILABLE_WORDS =
+  /Connection terminated|timeout exceeded|Query read timeout|PGlite is clos|pool after calling end|terminating connection|No space left/i;
+
+/** The error as STORE_UNAVAILABLE when the database could not serve, else null: other errors are somebody's mistake. */
+function unavailable(error: unknown): ShipmateError | null {
+  if (error instanceof ShipmateError) return null;
+  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
+  const message = error instanceof Error ? error.message : '';
+  const states = /^[0-9A-Z]{5}$/.test(code) && UNAVAILABLE_STATES.test(code);
+  if (!UNAVAILABLE_CODES.has(code) && !states && !UNAVAILABLE_WORDS.test(message)) return null;
+  return new ShipmateError('STORE_UNAVAILABLE', 'I could not store that just now. Try again in a minute.', {
+    cause: error,
+    retryable: true,
+  });
+}

@@ -1,0 +1,7 @@
+import type { Migration } from 'kysely/migration';
+import { start } from './001-start.ts';
+
+/** Every migration by its number, oldest first. A number that has shipped never changes: add the next one. */
+export const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '001-start': start,
+};
