@@ -48,6 +48,8 @@ export interface AppOptions {
   credential?: TokenCredential;
   graphUrl?: string;
   store?: Store;
+  /** Replaces what the configuration's adapters gave, for what has no adapter of its own (scripted pipelines). */
+  catalog?: (built: Catalog) => Catalog;
   logger?: Logger;
   now?: () => Date;
 }
@@ -77,7 +79,8 @@ export async function createApp(config: LoadedConfig, options: AppOptions = {}):
     options.store ??
     (await createStore({ dataDir: config.dataDir, logger, ...(config.store === null ? {} : { url: config.store }) }));
 
-  const catalog = buildCatalog(config, logger);
+  const built = buildCatalog(config, logger);
+  const catalog = options.catalog?.(built) ?? built;
   const credential = playground ? null : (options.credential ?? credentialFor(config));
   const directory = buildDirectory(config, credential, http, logger, options.graphUrl);
   const authoriser = createAuthoriser({

@@ -9,7 +9,10 @@ export class Trouble extends Error {}
 export async function assertFree(port: number, variable: string): Promise<void> {
   const taken = await new Promise<boolean>((resolve) => {
     const probe = net.connect({ host: '127.0.0.1', port });
-    probe.once('connect', () => (probe.destroy(), resolve(true)));
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
     probe.once('error', () => resolve(false));
   });
   if (taken)

@@ -86,7 +86,7 @@ export class ShipmateActivityHandler extends TeamsActivityHandler {
 
   async #welcome(activity: ActivityLike): Promise<void> {
     const incoming = this.#read(activity);
-    const known = await this.#deps.store.transaction((tx) => tx.references.get(incoming.ref.conversationId));
+    const known = await this.#deps.store.read((tx) => tx.references.get(incoming.ref.conversationId));
     await this.#remember(incoming.ref);
     if (this.#welcomed.has(incoming.ref.conversationId)) return;
     this.#welcomed.add(incoming.ref.conversationId);

@@ -30,7 +30,7 @@ export function createOutboxFlush(deps: OutboxDeps): (data: { key: string }) => 
   const lanes = new Map<string, Promise<void>>();
 
   const flush = async (key: string): Promise<void> => {
-    const found = await store.transaction(async (tx) => {
+    const found = await store.read(async (tx) => {
       const row = await tx.outbox.get(key);
       if (!row || row.dead !== null || row.sentVersion >= row.version) return null;
       const ref = await tx.references.get(baseOf(row.conversation));

@@ -66,7 +66,7 @@ export function createRouter(deps: RouterDeps): Router {
 
   const personalChat = async ({ person, place, ref }: Incoming): Promise<string> => {
     if (place.kind === 'personal') return place.conversation;
-    const known = await store.transaction((tx) => tx.references.personal(person.id));
+    const known = await store.read((tx) => tx.references.personal(person.id));
     if (known && known.dead === undefined) return known.conversationId;
     const opened = await connector.openPersonal(ref, person);
     if (opened.kind !== 'opened')
@@ -242,7 +242,7 @@ export function createRouter(deps: RouterDeps): Router {
   ): Promise<boolean> => {
     const ref = conversation.startsWith(incoming.place.base)
       ? incoming.ref
-      : ((await store.transaction((tx) => tx.references.get(conversation))) ?? incoming.ref);
+      : ((await store.read((tx) => tx.references.get(conversation))) ?? incoming.ref);
     for (let attempt = 1; attempt <= POST_TRIES; attempt += 1) {
       const result = await connector.post(ref, conversation, outgoing, replyTo);
       if (result.kind === 'sent') return true;

@@ -59,7 +59,9 @@ export const status: CardDefinition<StatusInput, Data> = {
         empty: left > 0 ? leftWords(left) : prose('There is no service here that you may see.', 200),
         at: clientTime(input.now),
         actions: [
-          button(sign, 'status.show', 'Refresh'),
+          button(sign, 'status.show', 'Refresh', {
+            bind: { refresh: 'here', ...(only === undefined ? {} : { service: only }) },
+          }),
           ...(only === undefined ? [] : [button(sign, 'history.show', 'History', { bind: { service: only } })]),
         ],
       },

@@ -31,7 +31,7 @@ export function historyCommand(deps: HistoryCommandDeps): Command {
       };
     const { name } = picked.service;
     const visible = scope.services.get(name) ?? [];
-    const found = await deps.store.transaction((tx) =>
+    const found = await deps.store.read((tx) =>
       tx.deployments.list({
         service: name,
         ...(picked.environment ? { environment: picked.environment.name } : {}),

@@ -92,7 +92,6 @@ export function parse(text: string, commands: readonly Command[], vocabulary: Vo
     );
     return refuse('COMMAND_UNKNOWN', `I don't know "${first.slice(0, 40)}".`, {
       next: guess ? `Did you mean \`${guess}\`?` : 'Say `help` to see what I can do.',
-      ...(guess ? { options: [guess] } : {}),
     });
   }
   const args = readArguments(rest, command, vocabulary);

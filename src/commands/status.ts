@@ -49,7 +49,7 @@ export function statusCommand(deps: StatusCommandDeps): Command {
   const row = async (service: Service, environment: EnvironmentPolicy): Promise<StatusInput['rows'][number]> => {
     const [answer, known] = await Promise.all([
       environment.versionUrl === undefined ? null : deps.probe.ask(environment.versionUrl),
-      store.transaction(async (tx) => ({
+      store.read(async (tx) => ({
         last: await tx.deployments.lastSucceeded(service.name, environment.name),
         current:
           (
@@ -96,9 +96,10 @@ export function statusCommand(deps: StatusCommandDeps): Command {
     arguments: ['service', 'environment'],
     run,
     actions: {
-      'status.show': async (turn) => {
-        const reply = await run(turn, {});
-        return reply.kind === 'card' ? { ...reply, fresh: true } : reply;
+      // Its own "Refresh" renews the card; the button of another card posts one.
+      'status.show': async (turn, { refresh, service }) => {
+        const reply = await run(turn, service === undefined ? {} : { service });
+        return reply.kind === 'card' && refresh === undefined ? { ...reply, fresh: true } : reply;
       },
     },
   };

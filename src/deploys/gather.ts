@@ -103,7 +103,7 @@ export async function runningVersion(
     }
     deps.logger.debug('version URL did not answer', { service: service.name, problem: answer.problem });
   }
-  const last = await deps.store.transaction((tx) => tx.deployments.lastSucceeded(service.name, environment.name));
+  const last = await deps.store.read((tx) => tx.deployments.lastSucceeded(service.name, environment.name));
   return last && { version: last.version, sha: last.sha };
 }
 

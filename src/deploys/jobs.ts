@@ -36,7 +36,7 @@ export function createDeployJobs(
 ): DeployJobs {
   const { store, catalog, now } = deps;
 
-  const load = (id: string) => store.transaction((tx) => tx.deployments.get(id));
+  const load = (id: string) => store.read((tx) => tx.deployments.get(id));
 
   const record = (
     deployment: Deployment,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Person } from '../access/types.ts';
 import type { AuditRecord } from '../audit/types.ts';
 import { type Refusal, refuse } from '../errors.ts';
-import type { Tx } from '../store/types.ts';
+import type { ReadTx } from '../store/types.ts';
 import { digestOf } from './digest.ts';
 import { find, type GatherDeps, type Gathered, gather, runningVersion, type Wish } from './gather.ts';
 import { sourcesOf } from './machine.ts';
@@ -61,12 +61,12 @@ export function createDeploys(deps: DeployDeps): Deploys {
   const plan = async (wish: Wish): Promise<Plan | Refusal> => {
     const gathered = await gather(deps, wish);
     if (!gathered.ok) return gathered;
-    const decision = await store.transaction((tx) => evaluate(tx, wish, gathered));
+    const decision = await store.read((tx) => evaluate(tx, wish, gathered));
     return decision.ok ? { ok: true, gathered, approval: decision.approval } : decision;
   };
 
   const evaluate = async (
-    tx: Tx,
+    tx: ReadTx,
     wish: Wish & { confirmedSha?: string },
     gathered: Gathered,
   ): Promise<RequestDecision> => {
@@ -188,7 +188,7 @@ export function createDeploys(deps: DeployDeps): Deploys {
 
   const decide = async (input: Decide) => {
     const { decision, id, person } = input;
-    const known = await store.transaction((tx) => tx.deployments.get(id));
+    const known = await store.read((tx) => tx.deployments.get(id));
     const record = (
       deployment: Deployment | null,
       more: Pick<AuditRecord, 'outcome' | 'code'> & Partial<AuditRecord>,
@@ -299,7 +299,7 @@ export function createDeploys(deps: DeployDeps): Deploys {
     const found = find(catalog(), serviceName, environmentName);
     if (!found.ok) return found;
     const running = await runningVersion(deps, found.service, found.environment);
-    const target = await store.transaction((tx) => lastGood(tx, serviceName, environmentName, running?.sha ?? null));
+    const target = await store.read((tx) => lastGood(tx, serviceName, environmentName, running?.sha ?? null));
     return (
       target ??
       refuse('NO_ROLLBACK_TARGET', `I know of no earlier good version of ${serviceName} on ${environmentName}.`, {
@@ -309,7 +309,7 @@ export function createDeploys(deps: DeployDeps): Deploys {
   };
 
   const view = (deployment: Deployment, audience: DeployView['audience']) =>
-    store.transaction(async (tx): Promise<DeployView> => {
+    store.read(async (tx): Promise<DeployView> => {
       const { environment, service, state } = deployment;
       const [newest] = await tx.deployments.list({
         service,
@@ -339,7 +339,7 @@ export function createDeploys(deps: DeployDeps): Deploys {
     request,
     decide,
     rollbackTarget,
-    get: (id) => store.transaction((tx) => tx.deployments.get(id)),
+    get: (id) => store.read((tx) => tx.deployments.get(id)),
     view,
   };
 }
@@ -349,7 +349,7 @@ export function createDeploys(deps: DeployDeps): Deploys {
  * then it is what ran there when the first one was asked for.
  */
 async function lastGood(
-  tx: Tx,
+  tx: ReadTx,
   service: string,
   environment: string,
   exceptSha: string | null,

@@ -12,7 +12,7 @@ import { JobEngine } from './jobs.ts';
 import { MIGRATIONS } from './migrations/index.ts';
 import { auditIn, claimsIn, outboxIn, referencesIn, settingsIn } from './repositories.ts';
 import type { Database } from './schema.ts';
-import type { Store, Tx } from './types.ts';
+import type { Jobs, ReadTx, Store, Tx } from './types.ts';
 
 export interface StoreOptions {
   /** postgres://...; left out: embedded in `dataDir`. */
@@ -79,6 +79,15 @@ export async function createStore(options: StoreOptions): Promise<Store> {
     }
   };
 
+  const reader = readTxOf(db);
+  const read = async <T>(fn: (tx: ReadTx) => Promise<T>): Promise<T> => {
+    try {
+      return await exclusively(() => fn(reader));
+    } catch (error) {
+      throw unavailable(error) ?? error;
+    }
+  };
+
   const prune = setInterval(() => {
     exclusively(() => db.deleteFrom('claims').where('expires_at', '<', new Date()).execute()).catch((error: unknown) =>
       logger.warn('old claims could not be removed', { error }),
@@ -90,6 +99,7 @@ export async function createStore(options: StoreOptions): Promise<Store> {
   return {
     kind: engine.kind,
     transaction,
+    read,
     work: (queue, handler) => jobs.work(queue, handler),
     start: () => jobs.start(),
     async stop({ graceMs = GRACE_MS } = {}) {
@@ -127,6 +137,18 @@ function txOf(trx: Transaction<Database>, engine: JobEngine, afterCommit: (() =>
     outbox: outboxIn(trx, jobs),
     references: referencesIn(trx),
     settings: settingsIn(trx),
+  };
+}
+
+/** Made once: the repositories hold nothing but the connection. */
+function readTxOf(db: Kysely<Database>): ReadTx {
+  const jobs: Jobs = { send: () => Promise.reject(new Error('a read sends no job')) };
+  return {
+    deployments: deploymentsIn(db),
+    audit: auditIn(db),
+    outbox: outboxIn(db, jobs),
+    references: referencesIn(db),
+    settings: settingsIn(db),
   };
 }
 

@@ -15,10 +15,24 @@ export interface Tx {
   settings: Settings;
 }
 
+/** What only reads. */
+export interface ReadTx {
+  deployments: Pick<Deployments, 'get' | 'byOrigin' | 'holder' | 'list' | 'lastSucceeded' | 'rollbackTarget'>;
+  audit: Pick<AuditLog, 'page' | 'head'>;
+  outbox: Pick<Outbox, 'get' | 'list'>;
+  references: Pick<References, 'get' | 'personal' | 'any'>;
+  settings: Pick<Settings, 'get'>;
+}
+
 export interface Store {
   readonly kind: 'pglite' | 'postgres' | 'memory';
   /** Commits when `fn` resolves, rolls back when it throws. @throws ShipmateError STORE_UNAVAILABLE */
   transaction<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
+  /**
+   * Reads without the cost of a transaction: each statement sees what was committed when it ran, so what must fit together
+   * is read in one statement or in a transaction. @throws ShipmateError STORE_UNAVAILABLE
+   */
+  read<T>(fn: (tx: ReadTx) => Promise<T>): Promise<T>;
   /** Registers the handler of a durable job. Handlers run at least once, so guard them by state. Before `start`. */
   work<Q extends JobName>(queue: Q, handler: (data: JobData[Q]) => Promise<void>): void;
   start(): Promise<void>;

@@ -165,7 +165,8 @@ export class Client {
   /** Opens a choice set and takes an option. */
   async choose(card: Locator, label: string, option: string): Promise<void> {
     await card.getByRole('combobox', { name: label }).click();
-    await this.page.getByRole('option', { name: option, exact: true }).click();
+    // A version is followed by its date.
+    await this.page.getByRole('option', { name: new RegExp(`^${option.replaceAll('.', '\\.')}(?:\\s|$)`) }).click();
   }
 
   async screenshot(name: string): Promise<void> {
