@@ -17,7 +17,7 @@ export interface OutboxDeps {
 }
 
 /** Waiting for a card that a message replies to. */
-const THREAD_WAIT_MS = 1_000;
+const THREAD_WAIT_MS = 300;
 const UPDATE_AGAIN_MS = 2_000;
 
 /**
@@ -34,18 +34,19 @@ export function createOutboxFlush(deps: OutboxDeps): (data: { key: string }) => 
       const row = await tx.outbox.get(key);
       if (!row || row.dead !== null || row.sentVersion >= row.version) return null;
       const ref = await tx.references.get(baseOf(row.conversation));
-      const thread =
-        row.payload.kind === 'message' && row.payload.threadOf ? await tx.outbox.get(row.payload.threadOf) : null;
-      return { row, ref, thread };
+      const { payload } = row;
+      const other = async (name: string | undefined) => (name === undefined ? null : tx.outbox.get(name));
+      const thread = payload.kind === 'message' ? await other(payload.threadOf) : null;
+      const before = payload.kind === 'message' ? await other(payload.after) : null;
+      return { row, ref, thread, before };
     });
     if (!found) return;
-    const { ref, row, thread } = found;
+    const { before, ref, row, thread } = found;
     if (!ref || ref.dead !== undefined) {
       await kill(row, ref?.dead ?? 'The bot does not know this conversation.');
       return;
     }
-    if (thread && thread.activityId === null && thread.dead === null && !thread.posting)
-      return again(key, THREAD_WAIT_MS);
+    if ([thread, before].some(isOnItsWay)) return again(key, THREAD_WAIT_MS);
     const message = await content(row);
     if (!message) return kill(row, 'What it shows is gone.');
     if (row.activityId !== null) {
@@ -71,7 +72,7 @@ export function createOutboxFlush(deps: OutboxDeps): (data: { key: string }) => 
       // The client forgot the card (or somebody deleted it): posted anew, once, so that it stays true somewhere.
       await store.transaction(async (tx) => {
         await tx.outbox.forget(row.key);
-        await tx.jobs.send('outbox.flush', { key: row.key });
+        await tx.jobs.send('outbox.flush', { key: row.key }, { singletonKey: row.key });
       });
     } else await failed(row, result);
   };
@@ -82,7 +83,7 @@ export function createOutboxFlush(deps: OutboxDeps): (data: { key: string }) => 
     else if (result.kind === 'retry')
       await store.transaction(async (tx) => {
         await tx.outbox.abandonPost(row.key);
-        await tx.jobs.send('outbox.flush', { key: row.key }, { delayMs: result.afterMs });
+        await tx.jobs.send('outbox.flush', { key: row.key }, { delayMs: result.afterMs, singletonKey: row.key });
       });
     else if (result.kind === 'unknown')
       logger.error('it is not known whether a card was posted', { key: row.key, message: result.message });
@@ -101,7 +102,7 @@ export function createOutboxFlush(deps: OutboxDeps): (data: { key: string }) => 
   };
 
   const again = (key: string, delayMs: number): Promise<void> =>
-    store.transaction((tx) => tx.jobs.send('outbox.flush', { key }, { delayMs }));
+    store.transaction((tx) => tx.jobs.send('outbox.flush', { key }, { delayMs, singletonKey: key }));
 
   const content = async (row: OutboxRow): Promise<Outgoing | null> => {
     const { payload } = row;
@@ -124,6 +125,11 @@ export function createOutboxFlush(deps: OutboxDeps): (data: { key: string }) => 
       if (lanes.get(key) === mine) lanes.delete(key);
     });
   };
+}
+
+/** Not posted yet, but it will be: neither given up nor lost. */
+function isOnItsWay(row: OutboxRow | null): boolean {
+  return row !== null && row.activityId === null && row.dead === null && !row.posting;
 }
 
 /** Where a message about a card goes: the card's thread. */

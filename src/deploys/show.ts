@@ -89,7 +89,12 @@ export async function announce(
     await tx.outbox.put({
       key: `deploy:${deployment.id}:${what}:channel`,
       conversation: inChannel ? deployment.requestedIn : channel,
-      payload: { kind: 'message', text, threadOf: `deploy:${deployment.id}:${inChannel ? 'requester' : 'channel'}` },
+      payload: {
+        kind: 'message',
+        text,
+        threadOf: `deploy:${deployment.id}:${inChannel ? 'requester' : 'channel'}`,
+        ...(what === 'ended' ? { after: `deploy:${deployment.id}:started:channel` } : {}),
+      },
     });
   // The requester is told of the end where it was asked for; the card there already shows the start.
   if (what === 'ended' && (!inChannel || deployment.startedAt === null))
