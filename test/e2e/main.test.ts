@@ -134,7 +134,7 @@ const running = async (port: number): Promise<string> => {
         env: { ...process.env, NODE_OPTIONS: '', SHIPMATE_DATA: playground.data },
       },
     );
-    expect(said).toMatch(/\bok\b/i);
+    expect(said).toMatch(/^\d{2,} entries, unbroken/);
     await playground.restart();
     await dana.page.reload();
     await dana.goTo('Personal Chat');

@@ -183,10 +183,11 @@ describe('the listeners', () => {
       expect(answer.headers.get('server')).toBeNull();
     }
     expect((await get(t.port, '/files/x')).status).toBe(403);
+    await t.dana.says('help');
     expect((await get(internal, '/healthz')).status).toBe(200);
     expect((await get(internal, '/readyz')).status).toBe(200);
     expect(await (await get(internal, '/metrics')).text()).toMatch(
-      /shipmate_requests_rejected_total\{code="TRUST_ISSUER"\} 1/,
+      /shipmate_turn_seconds_count\{kind="message",outcome="ok"\} [1-9]/,
     );
     expect((await get(internal, '/api/messages')).status).toBe(404);
   });
