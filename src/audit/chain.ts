@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from './canonical.ts';
+import { isAscending, outOfPlace } from './order.ts';
 import type { AuditBreak, AuditEntry, AuditRecord, AuditVerification } from './types.ts';
 
 export const GENESIS = { seq: 0, hash: '0'.repeat(64) } as const;
 
+/** UTF-16 units of one text, and bytes of the details' JSON. */
 const MAX_TEXT = 500;
 const MAX_DETAILS = 4_096;
 
@@ -42,41 +44,71 @@ function bounded(details: Record<string, unknown>): Record<string, unknown> {
   const plain = JSON.parse(JSON.stringify(details), (_key, value: unknown) =>
     typeof value === 'string' ? cut(value) : value,
   ) as Record<string, unknown>;
-  return JSON.stringify(plain).length <= MAX_DETAILS ? plain : { cut: JSON.stringify(plain).slice(0, MAX_TEXT) };
+  const json = JSON.stringify(plain);
+  return Buffer.byteLength(json) <= MAX_DETAILS ? plain : { cut: cut(json) };
 }
+
+/** How many missing rows of one gap are named one by one; a longer gap is named by its first and last. */
+const MOST_NAMED = 100;
 
 /**
  * Checks entries in the order given. Each break is named once, and one broken row does not taint the rows after it:
- * the chain goes on from what the row claims to be. An `anchor` is a head that was kept elsewhere: entries that are
- * missing at the end show only against it.
+ * - `changed`: its hash does not fit its content, or the row after it, itself intact, was chained to another hash (it
+ *   was written anew, hash and all). Of two neighbours that don't fit, the earlier one is named.
+ * - `removed`: its number is missing; `reordered`: it is there, at another place (see `outOfPlace`).
+ * - `truncated`: the `anchor`, a head that was kept elsewhere, is beyond the last entry. Without an anchor neither a
+ *   missing end nor a last row that was written anew can show; an anchor whose row has another hash is `changed`.
+ * Holds a number per entry, so that a million entries are a few megabytes.
  */
 export async function verifyChain(
   entries: AsyncIterable<AuditEntry> | Iterable<AuditEntry>,
   anchor?: { seq: number; hash: string },
 ): Promise<AuditVerification> {
-  const breaks: AuditBreak[] = [];
-  let count = 0;
+  const changed = new Set<number>();
+  const seqs: number[] = [];
   let head: { seq: number; hash: string } = GENESIS;
-  let highest = 0;
-  let anchored = anchor === undefined || anchor.seq === 0;
+  // Rows whose neighbour has not come yet: in an orderly chain there is one.
+  const awaitNext = new Map<number, string>([[GENESIS.seq, GENESIS.hash]]);
+  const awaitPrevious = new Map<number, string>();
   for await (const entry of entries) {
-    count += 1;
-    if (entry.seq <= highest) breaks.push({ kind: 'reordered', seq: entry.seq });
-    else {
-      for (let missing = highest + 1; missing < entry.seq; missing += 1) breaks.push({ kind: 'removed', seq: missing });
-      const intact = hashEntry(entry) === entry.hash;
-      // Right by itself but not linked to the row before, which is there and intact: it was written anew.
-      const linked = entry.seq !== head.seq + 1 || entry.prevHash === head.hash;
-      if (!intact || !linked) breaks.push({ kind: 'changed', seq: entry.seq });
-      highest = entry.seq;
-      head = { seq: entry.seq, hash: entry.hash };
-    }
-    if (anchor && entry.seq === anchor.seq) {
-      anchored = true;
-      if (entry.hash !== anchor.hash && !breaks.some((each) => 'seq' in each && each.seq === entry.seq))
-        breaks.push({ kind: 'changed', seq: entry.seq });
-    }
+    const { hash, prevHash, seq } = entry;
+    seqs.push(seq);
+    // A row with a number that no row can have was put in, whatever its hash says.
+    const intact = Number.isSafeInteger(seq) && seq > 0 && hashEntry(entry) === hash;
+    if (!intact) changed.add(seq);
+    if (anchor && seq === anchor.seq && hash !== anchor.hash) changed.add(seq);
+
+    const previous = awaitNext.get(seq - 1);
+    awaitNext.delete(seq - 1);
+    // Only an intact row is a witness against the one before it. The first has nobody before it to blame.
+    if (!intact) awaitPrevious.delete(seq);
+    else if (previous === undefined) awaitPrevious.set(seq, prevHash);
+    else if (previous !== prevHash) changed.add(Math.max(1, seq - 1));
+
+    const claimed = awaitPrevious.get(seq + 1);
+    awaitPrevious.delete(seq + 1);
+    if (claimed === undefined) awaitNext.set(seq, hash);
+    else if (claimed !== hash) changed.add(seq);
+
+    if (seq > head.seq) head = { seq, hash };
   }
-  if (!anchored && anchor && highest < anchor.seq) breaks.push({ kind: 'truncated', afterSeq: highest });
-  return { ok: breaks.length === 0, entries: count, head, breaks };
+  const breaks: AuditBreak[] = [
+    ...[...changed].map((seq) => ({ kind: 'changed' as const, seq })),
+    ...gaps(seqs),
+    ...(isAscending(seqs) ? [] : outOfPlace(seqs)).map((seq) => ({ kind: 'reordered' as const, seq })),
+  ].sort((a, b) => a.seq - b.seq);
+  if (anchor && head.seq < anchor.seq) breaks.push({ kind: 'truncated', afterSeq: head.seq });
+  return { ok: breaks.length === 0, entries: seqs.length, head, breaks };
+}
+
+function gaps(seqs: readonly number[]): { kind: 'removed'; seq: number; through?: number }[] {
+  const found: { kind: 'removed'; seq: number; through?: number }[] = [];
+  let before = 0;
+  for (const seq of isAscending(seqs) ? seqs : seqs.toSorted((a, b) => a - b)) {
+    // A forged number may be huge: a long gap is one line, not one for each row.
+    if (seq - before - 1 > MOST_NAMED) found.push({ kind: 'removed', seq: before + 1, through: seq - 1 });
+    else for (let missing = before + 1; missing < seq; missing += 1) found.push({ kind: 'removed', seq: missing });
+    before = Math.max(before, seq);
+  }
+  return found;
 }

@@ -34,7 +34,8 @@ export interface AuditEntry extends AuditRecord {
 
 export type AuditBreak =
   | { kind: 'changed'; seq: number }
-  | { kind: 'removed'; seq: number }
+  /** `through` names the last row of a long gap; else one row is missing. */
+  | { kind: 'removed'; seq: number; through?: number }
   | { kind: 'reordered'; seq: number }
   | { kind: 'truncated'; afterSeq: number };
 

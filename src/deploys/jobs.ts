@@ -18,11 +18,13 @@ const RECONCILE_MS = 30_000;
 const TRIGGER_PATIENCE_MS = 60_000;
 /** A running card is refreshed at least this often, so that its elapsed time stays true. */
 const REFRESH_MS = 10_000;
+/** Between two attempts to trigger, or to find a run. */
+const RETRY_MS = 2_000;
 
 const SYSTEM = { id: 'system', tenantId: '', name: 'Shipmate' };
 
 export interface DeployJobs {
-  trigger(data: { id: string }): Promise<void>;
+  trigger(data: { id: string; since?: string }): Promise<void>;
   poll(data: { id: string }): Promise<void>;
   expire(data: { id: string }): Promise<void>;
 }
@@ -102,7 +104,7 @@ export function createDeployJobs(
     return ended;
   };
 
-  const trigger = async ({ id }: { id: string }): Promise<void> => {
+  const trigger = async ({ id, since = now().toISOString() }: { id: string; since?: string }): Promise<void> => {
     const deployment = await load(id);
     if (deployment?.state !== 'queued') return;
     const service = catalog().services.get(deployment.service);
@@ -110,7 +112,7 @@ export function createDeployJobs(
       await end(deployment, 'blocked', 'SERVICE_UNKNOWN', `${deployment.service} is no longer in the configuration.`);
       return;
     }
-    if (deployment.triggerStartedAt !== null) return reconcile(deployment, service.pipeline);
+    if (deployment.triggerStartedAt !== null) return reconcile(deployment, service.pipeline, since);
     const verdict = await judge(deployment, service);
     if (!verdict.ok) {
       await end(deployment, 'blocked', verdict.code, verdict.message);
@@ -118,7 +120,7 @@ export function createDeployJobs(
     }
     // The mark is written before the call: whoever comes after a crash knows that a run may be there.
     const marked = await advance(deployment, { triggerStartedAt: now().toISOString() });
-    if (marked) await start(marked, service.pipeline);
+    if (marked) await start(marked, service.pipeline, { doubt: false, since });
   };
 
   /** Asked again, fresh, just before the trigger: people leave groups, tags move, rules change. */
@@ -151,9 +153,15 @@ export function createDeployJobs(
       throw error;
     });
 
-  const start = async (deployment: Deployment, pipeline: Pipeline): Promise<void> => {
+  /** `doubt`: an earlier attempt may have arrived. `since`: when the trouble began, ISO 8601. */
+  const start = async (
+    deployment: Deployment,
+    pipeline: Pipeline,
+    { doubt, since }: { doubt: boolean; since: string },
+  ): Promise<void> => {
+    let run: RunRef;
     try {
-      const run = await pipeline.trigger({
+      run = await pipeline.trigger({
         key: deployment.runKey,
         service: deployment.service,
         environment: deployment.environment,
@@ -161,26 +169,53 @@ export function createDeployJobs(
         sha: deployment.sha,
         requestedBy: deployment.requestedBy.name,
       });
-      await running(deployment, run);
     } catch (error) {
-      await triggerFailed(deployment, pipeline, error);
-    }
-  };
-
-  const triggerFailed = async (deployment: Deployment, pipeline: Pipeline, error: unknown): Promise<void> => {
-    deps.logger.warn('pipeline did not start', { deployment: deployment.id, error });
-    const failure = error instanceof PipelineError ? error : null;
-    const waited = now().getTime() - Date.parse(deployment.triggerStartedAt ?? now().toISOString());
-    const sure = failure?.sent === 'no' || pipeline.capabilities.idempotentTrigger;
-    // Not knowing whether it was taken, the run is looked for by its key; it is never started twice in doubt.
-    const mayRepeat = failure === null || failure.retryable || failure.sent === 'unknown';
-    if (mayRepeat && waited < (sure ? TRIGGER_PATIENCE_MS : RECONCILE_MS)) {
-      await store.transaction((tx) => tx.jobs.send('deploy.trigger', { id: deployment.id }, { delayMs: 2_000 }));
+      deps.logger.warn('pipeline did not start', { deployment: deployment.id, error });
+      const failure = error instanceof PipelineError ? error : null;
+      const notTaken = failure?.sent === 'no' && (!doubt || pipeline.capabilities.idempotentTrigger);
+      // The time to look for it begins now, however long the call took.
+      if (!notTaken) return lookAgain(deployment, doubt ? since : now().toISOString());
+      if (failure.retryable && elapsed(since) < TRIGGER_PATIENCE_MS) return tryAgain(deployment, since, doubt);
+      await end(deployment, 'failed', failure.code, failure.message);
       return;
     }
-    const message = failure?.message ?? 'The pipeline could not be started.';
-    if (sure) await end(deployment, 'failed', failure?.code ?? 'PIPELINE_UNAVAILABLE', message);
-    else await lost(deployment);
+    // A store that fails here is the job's failure: it runs again and finds the run by its key.
+    await running(deployment, run);
+  };
+
+  const elapsed = (since: string) => now().getTime() - Date.parse(since);
+
+  /** It certainly was not taken: without the mark the next attempt is a first one. */
+  const tryAgain = async (deployment: Deployment, since: string, doubt: boolean): Promise<void> => {
+    if (doubt) return lookAgain(deployment, since);
+    await store.transaction(async (tx) => {
+      const fence = { from: [deployment.state], revision: deployment.revision };
+      const changed = await tx.deployments.change(deployment.id, fence, { triggerStartedAt: null });
+      if (changed.kind !== 'changed') return;
+      await tx.jobs.send('deploy.trigger', { id: deployment.id, since }, { delayMs: RETRY_MS });
+    });
+  };
+
+  /** Whether it was taken is not known: the run is looked for by its key; it is never started twice in doubt. */
+  const lookAgain = (deployment: Deployment, since: string): Promise<void> =>
+    store.transaction((tx) => tx.jobs.send('deploy.trigger', { id: deployment.id, since }, { delayMs: RETRY_MS }));
+
+  const reconcile = async (deployment: Deployment, pipeline: Pipeline, since: string): Promise<void> => {
+    let run: RunRef | null = null;
+    let looked = false;
+    try {
+      run = await pipeline.findByKey(deployment.runKey);
+      looked = true;
+    } catch (error) {
+      deps.logger.warn('pipeline could not be asked for a run', { deployment: deployment.id, error });
+    }
+    if (run) return running(deployment, run);
+    const patience = pipeline.capabilities.idempotentTrigger ? TRIGGER_PATIENCE_MS : RECONCILE_MS;
+    // However long the bot was away: it looks for so long from its first look on.
+    if (elapsed(since) >= patience) await lost(deployment);
+    else if (looked && pipeline.capabilities.idempotentTrigger)
+      await start(deployment, pipeline, { doubt: true, since });
+    else await lookAgain(deployment, since);
   };
 
   const lost = (deployment: Deployment) =>
@@ -190,19 +225,6 @@ export function createDeployJobs(
       'PIPELINE_LOST',
       'The pipeline did not say whether it started, and no run with our key is there. Look at the pipeline before anybody deploys again.',
     );
-
-  const reconcile = async (deployment: Deployment, pipeline: Pipeline): Promise<void> => {
-    try {
-      const run = await pipeline.findByKey(deployment.runKey);
-      if (run) return await running(deployment, run);
-    } catch (error) {
-      return triggerFailed(deployment, pipeline, error);
-    }
-    if (pipeline.capabilities.idempotentTrigger) return start(deployment, pipeline);
-    const waited = now().getTime() - Date.parse(deployment.triggerStartedAt ?? '');
-    if (waited >= RECONCILE_MS) await lost(deployment);
-    else await store.transaction((tx) => tx.jobs.send('deploy.trigger', { id: deployment.id }, { delayMs: 2_000 }));
-  };
 
   const running = async (deployment: Deployment, run: RunRef): Promise<void> => {
     await advance(deployment, { state: 'running', run, startedAt: now().toISOString() }, async (tx, changed) => {

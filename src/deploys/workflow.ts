@@ -246,7 +246,11 @@ export function createDeploys(deps: DeployDeps): Deploys {
         if (!(await tx.deployments.vote(id, vote)))
           return refused(refuse('ALREADY_VOTED', 'You have decided on this already.'), before);
         const locked = (await tx.deployments.get(id)) ?? before;
-        if (locked.state !== 'awaiting_approval') return refused(alreadyDecided(locked), locked);
+        // Decided while this vote waited for the row: it must not stay, or it would count as the one that decided.
+        if (locked.state !== 'awaiting_approval') {
+          const decided = withoutVote(locked, person.id);
+          throw new VoteUndone(alreadyDecided(decided), decided);
+        }
         const approvals = locked.votes.filter((each) => each.decision === 'approve').length;
         const state =
           decision === 'reject'
@@ -266,8 +270,8 @@ export function createDeploys(deps: DeployDeps): Deploys {
             : { state },
         );
         // The vote must not stay behind an approval that did not go through: the whole transaction is given up.
-        if (changed.kind === 'busy') throw new VoteUndone(busy(changed.deployment), locked);
-        if (changed.kind === 'stale') throw new VoteUndone(alreadyDecided(locked), locked);
+        if (changed.kind === 'busy') throw new VoteUndone(busy(changed.deployment), before);
+        if (changed.kind === 'stale') throw new VoteUndone(alreadyDecided(locked), before);
         const { deployment } = changed;
         await tx.audit.append(
           record(deployment, {
@@ -359,6 +363,10 @@ async function lastGood(
   const first = await tx.deployments.lastSucceeded(service, environment);
   if (first?.fromVersion == null || first.fromSha === null || first.kind === 'rollback') return null;
   return first.fromSha === exceptSha ? null : { version: first.fromVersion, sha: first.fromSha };
+}
+
+function withoutVote(deployment: Deployment, personId: string): Deployment {
+  return { ...deployment, votes: deployment.votes.filter((vote) => vote.person.id !== personId) };
 }
 
 class VoteUndone extends Error {

@@ -1,5 +1,6 @@
 import { type Kysely, type Selectable, sql } from 'kysely';
 import { type Deployment, HOLDING_STATES, type Vote } from '../deploys/types.ts';
+import { storable } from './json.ts';
 import type { Database, DeploymentDocument } from './schema.ts';
 import type { Deployments } from './types.ts';
 
@@ -41,7 +42,7 @@ export function deploymentsIn(db: Kysely<Database>): Deployments {
           sha,
           from_sha: fromSha,
           rollback: deployment.kind === 'rollback',
-          document: JSON.stringify(document satisfies DeploymentDocument),
+          document: storable(document satisfies DeploymentDocument),
         })
         // Either unique index may object: the origin was used, or the environment is held.
         .onConflict((conflict) => conflict.doNothing())
@@ -56,13 +57,14 @@ export function deploymentsIn(db: Kysely<Database>): Deployments {
     },
 
     async get(id) {
-      if (!/^\d{1,18}$/.test(id)) return null;
+      if (!isId(id)) return null;
       return toDeployment(await rows().where('id', '=', id).executeTakeFirst());
     },
 
     byOrigin,
 
     async change(id, { from, revision }, patch) {
+      if (!isId(id) || from.length === 0) return { kind: 'stale' };
       const { state, ...document } = patch;
       const holds = state !== undefined && HOLDING_STATES.includes(state);
       const begins = holds && from.some((each) => !HOLDING_STATES.includes(each));
@@ -73,7 +75,7 @@ export function deploymentsIn(db: Kysely<Database>): Deployments {
           .updateTable('deployments')
           .set({
             revision: sql`revision + 1`,
-            document: sql`document || ${JSON.stringify(document)}::jsonb`,
+            document: sql`document || ${storable(document)}::jsonb`,
             ...(state === undefined ? {} : { state }),
           })
           .where('id', '=', id)
@@ -103,7 +105,7 @@ export function deploymentsIn(db: Kysely<Database>): Deployments {
       await db.selectFrom('deployments').select('id').where('id', '=', id).forUpdate().execute();
       const inserted = await db
         .insertInto('votes')
-        .values({ deployment: id, person: vote.person.id, vote: JSON.stringify(vote) })
+        .values({ deployment: id, person: vote.person.id, vote: storable(vote) })
         .onConflict((conflict) => conflict.doNothing())
         .returning('person')
         .executeTakeFirst();
@@ -113,6 +115,7 @@ export function deploymentsIn(db: Kysely<Database>): Deployments {
     holder: holderOf,
 
     async list({ environment, limit, service, states }) {
+      if (states?.length === 0) return [];
       let query = rows().orderBy('id', 'desc').limit(limit);
       if (service !== undefined) query = query.where('service', '=', service);
       if (environment !== undefined) query = query.where('environment', '=', environment);
@@ -126,6 +129,7 @@ export function deploymentsIn(db: Kysely<Database>): Deployments {
           .where('service', '=', service)
           .where('environment', '=', environment)
           .where('state', '=', 'succeeded')
+          .orderBy(ended('deployments'), 'desc')
           .orderBy('id', 'desc')
           .limit(1)
           .executeTakeFirst(),
@@ -149,10 +153,11 @@ export function deploymentsIn(db: Kysely<Database>): Deployments {
                 .where('back.state', '=', 'succeeded')
                 .where('back.rollback', '=', true)
                 .whereRef('back.from_sha', '=', 'deployments.sha')
-                .whereRef('back.id', '>', 'deployments.id'),
+                .where(sql<boolean>`(${ended('back')}, back.id) > (${ended('deployments')}, deployments.id)`),
             ),
           ),
         )
+        .orderBy(ended('deployments'), 'desc')
         .orderBy('id', 'desc')
         .limit(1);
       if (exceptSha !== null) query = query.where('sha', '!=', exceptSha);
@@ -168,6 +173,16 @@ function toDeployment(row: Row | undefined): Deployment | null {
 function present(row: Row): Deployment {
   const { document, environment, from_sha: fromSha, id, origin, revision, service, sha, state, votes } = row;
   return { ...document, id: String(id), service, environment, state, origin, revision, sha, fromSha, votes };
+}
+
+/** When it ended, as text that sorts by time; the expression of the index `deployments_succeeded`. */
+function ended(table: 'deployments' | 'back') {
+  return sql<string>`coalesce(${sql.ref(`${table}.document`)} ->> 'finishedAt', '')`;
+}
+
+/** Ids come from cards and typed text: what can't be one is not asked for. */
+function isId(id: string): boolean {
+  return /^\d{1,18}$/.test(id);
 }
 
 function isUniqueViolation(error: unknown): boolean {

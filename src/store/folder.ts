@@ -1,46 +1,70 @@
-import { closeSync, fdatasyncSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
+import { fdatasyncSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { NodeFS } from '@electric-sql/pglite/nodefs';
 import { ShipmateError } from '../errors.ts';
 
 /**
  * Makes this process the only owner of a data folder: PGlite has no lock of its own, and two processes on one folder
- * corrupt it silently. The lock is taken over only from a process that is certainly gone, never by age.
+ * corrupt it silently. The lock is taken over only from a process that is certainly gone, never by age. It knows the
+ * processes of one host (one pid namespace): a folder that several hosts mount can't be guarded by it.
  * @throws ShipmateError STORE_IN_USE
  */
 export function lockFolder(folder: string): { release(): void } {
   mkdirSync(path.dirname(folder), { recursive: true });
-  const file = `${folder}.pid`;
+  return acquire(`${folder}.pid`, folder);
+}
+
+function acquire(file: string, folder: string): { release(): void } {
   const mine = `${process.pid} ${startOf(process.pid) ?? ''}\n`;
   for (let attempt = 0; attempt < 3; attempt += 1) {
-    try {
-      const fd = openSync(file, 'wx', 0o600);
-      writeSync(fd, mine);
-      closeSync(fd);
-      return { release: () => release(file, mine) };
-    } catch (error) {
-      if (!isCode(error, 'EEXIST')) throw error;
-    }
-    const [pid = '', started = ''] = read(file).trim().split(' ');
+    if (create(file, mine)) return { release: () => release(file, mine) };
+    const found = read(file);
+    if (found === null) continue;
+    const [pid = '', started = ''] = found.trim().split(' ');
     if (isRunning(Number(pid), started))
       throw new ShipmateError(
         'STORE_IN_USE',
         `The data in ${folder} is in use by process ${pid}. Stop that one first, choose another folder (SHIPMATE_DATA), or use PostgreSQL (store:).`,
       );
-    rmSync(file, { force: true });
+    // Of several that find the same dead owner, one may remove its lock; without this the second would remove the
+    // lock that the first has just taken.
+    const owner = createHash('sha256').update(found).digest('hex').slice(0, 12);
+    const removal = acquire(`${file}.${owner}`, folder);
+    try {
+      if (read(file) === found) rmSync(file, { force: true });
+    } finally {
+      removal.release();
+    }
   }
   throw new ShipmateError('STORE_IN_USE', `The lock ${file} can't be taken: another process is starting. Try again.`);
+}
+
+/** Makes the file with its content in one step, so that nobody ever reads half a lock. False when it is there. */
+function create(file: string, content: string): boolean {
+  const draft = `${file}.${process.pid}-${randomUUID()}`;
+  try {
+    writeFileSync(draft, content, { mode: 0o600, flag: 'wx' });
+    linkSync(draft, file);
+    return true;
+  } catch (error) {
+    if (isCode(error, 'EEXIST')) return false;
+    throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
 }
 
 function release(file: string, mine: string): void {
   if (read(file) === mine) rmSync(file, { force: true });
 }
 
-function read(file: string): string {
+/** Null when it is not there. */
+function read(file: string): string | null {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return '';
+    if (isCode(error, 'ENOENT')) return null;
     throw error;
   }
 }

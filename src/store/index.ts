@@ -26,9 +26,12 @@ export interface StoreOptions {
 
 const HEALTH_MS = 2_000;
 const CONNECT_MS = 5_000;
-const STATEMENT_MS = 8_000;
+/** A silent network costs a statement and its rollback: both together stay below ten seconds. */
+const STATEMENT_MS = 4_000;
 const PRUNE_MS = 3_600_000;
 const GRACE_MS = 10_000;
+/** Of a transaction that PostgreSQL ends because of a deadlock. */
+const ATTEMPTS = 5;
 
 /** What a store runs on. */
 interface Engine {
@@ -37,6 +40,8 @@ interface Engine {
   jobs: JobEngine;
   /** One transaction at a time, where there is one connection. */
   serial: boolean;
+  /** Throws when the engine is dead. */
+  probe(): Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -57,30 +62,51 @@ export async function createStore(options: StoreOptions): Promise<Store> {
   } catch (error) {
     await jobs.stop(0).catch(() => {});
     await engine.close().catch(() => {});
-    throw unavailable(error) ?? error;
+    if (error instanceof ShipmateError) throw error;
+    throw new ShipmateError(
+      'STORE_UNAVAILABLE',
+      `The ${options.url === undefined ? 'embedded store' : 'PostgreSQL of "store:"'} can't be used: ${reasonOf(error)}. Look at its address, its rights and its log.`,
+      { cause: error, retryable: unavailable(error) !== null },
+    );
   }
 
+  let stopped = false;
+  // Handlers that still run while it stops may use the store until they end.
+  let closed = false;
   let lane: Promise<unknown> = Promise.resolve();
+  const running = new Set<Promise<unknown>>();
   const exclusively = <T>(work: () => Promise<T>): Promise<T> => {
-    if (!engine.serial) return work();
-    const mine = lane.then(work, work);
+    if (!engine.serial) {
+      const mine = work();
+      const settled: Promise<unknown> = mine.catch(() => {}).finally(() => running.delete(settled));
+      running.add(settled);
+      return mine;
+    }
+    // A closed or crashed PGlite does not refuse a transaction, it hangs: ask it something first.
+    const mine = lane.then(() => engine.probe()).then(work);
     lane = mine.catch(() => {});
     return mine;
   };
 
   const transaction = async <T>(fn: (tx: Tx) => Promise<T>): Promise<T> => {
-    const afterCommit: (() => void)[] = [];
-    try {
-      const result = await exclusively(() => db.transaction().execute((trx) => fn(txOf(trx, jobs, afterCommit))));
-      for (const act of afterCommit) act();
-      return result;
-    } catch (error) {
-      throw unavailable(error) ?? error;
+    for (let attempt = 1; ; attempt += 1) {
+      if (closed) throw closedError();
+      const afterCommit: (() => void)[] = [];
+      try {
+        const result = await exclusively(() => db.transaction().execute((trx) => fn(txOf(trx, jobs, afterCommit))));
+        for (const act of afterCommit) act();
+        return result;
+      } catch (error) {
+        // PostgreSQL ended this one so that another could go on; nothing of it is left, so it may run again.
+        if (attempt < ATTEMPTS && isDeadlock(error)) continue;
+        throw unavailable(error) ?? error;
+      }
     }
   };
 
   const reader = readTxOf(db);
   const read = async <T>(fn: (tx: ReadTx) => Promise<T>): Promise<T> => {
+    if (closed) throw closedError();
     try {
       return await exclusively(() => fn(reader));
     } catch (error) {
@@ -95,7 +121,6 @@ export async function createStore(options: StoreOptions): Promise<Store> {
   }, PRUNE_MS);
   prune.unref();
 
-  let stopped = false;
   return {
     kind: engine.kind,
     transaction,
@@ -107,7 +132,10 @@ export async function createStore(options: StoreOptions): Promise<Store> {
       stopped = true;
       clearInterval(prune);
       await jobs.stop(graceMs);
-      await exclusively(() => engine.close());
+      closed = true;
+      // What waits for a connection would get none from a pool that ends; the statements' own limits bound this wait.
+      await Promise.all([lane, ...running]);
+      await engine.close();
     },
     async health() {
       if (stopped) return 'the store is closed';
@@ -120,7 +148,7 @@ export async function createStore(options: StoreOptions): Promise<Store> {
             on conflict (key) do update set value = excluded.value`.execute(db),
       ).then(
         () => null,
-        (error: unknown) => (error instanceof Error ? error.message : String(error)),
+        (error: unknown) => reasonOf(error),
       );
       return Promise.race([write, late]).finally(() => clearTimeout(timer));
     },
@@ -165,6 +193,7 @@ async function embedded(dataDir: string, logger: Logger): Promise<Engine> {
       db: new Kysely<Database>({ dialect: new PGliteDialect({ pglite }) }),
       jobs: new JobEngine({ db: fromPglite(pglite), backend: 'pglite' }, logger),
       serial: true,
+      probe: () => pglite.query('select 1').catch(dead),
       async close() {
         await pglite.close();
         lock.release();
@@ -189,17 +218,21 @@ function distributed(url: string, max: number, logger: Logger): Engine {
     application_name: 'shipmate',
     connectionTimeoutMillis: CONNECT_MS,
     statement_timeout: STATEMENT_MS,
-    query_timeout: STATEMENT_MS + 1_000,
+    query_timeout: STATEMENT_MS + 500,
     idle_in_transaction_session_timeout: STATEMENT_MS * 2,
     keepAlive: true,
   });
   // An idle connection that breaks is replaced by the pool; without a listener the process would end.
   pool.on('error', (error) => logger.warn('a database connection broke', { error }));
+  // The pool does not listen while a connection is lent: one that breaks between two statements of a transaction would
+  // end the process too. The next statement fails and tells.
+  pool.on('connect', (client) => client.on('error', () => {}));
   return {
     kind: 'postgres',
     db: new Kysely<Database>({ dialect: new PostgresDialect({ pool }) }),
     jobs: new JobEngine({ connectionString: url }, logger),
     serial: false,
+    probe: () => Promise.resolve(),
     close: () => pool.end(),
   };
 }
@@ -227,10 +260,35 @@ const UNAVAILABLE_CODES = new Set([
   'EIO',
   'EROFS',
 ]);
-// Connection exceptions, insufficient resources (disk full, too many connections), operator intervention, system errors, read-only.
-const UNAVAILABLE_STATES = /^(?:08|53|57|58|25006)/;
+// Connection exceptions, a login or database that is refused, insufficient resources (disk full, too many connections), operator intervention, system errors, read-only.
+const UNAVAILABLE_STATES = /^(?:08|28|3D|53|57|58|25006)/;
 const UNAVAILABLE_WORDS =
-  /Connection terminated|timeout exceeded|Query read timeout|PGlite is clos|pool after calling end|terminating connection|No space left/i;
+  /Connection terminated|timeout exceeded|Query read timeout|PGlite is clos|pool after calling end|terminating connection|not queryable|No space left/i;
+
+function closedError(): ShipmateError {
+  return new ShipmateError('STORE_UNAVAILABLE', 'I am shutting down and store nothing more. Try again in a minute.', {
+    retryable: true,
+  });
+}
+
+/** PGlite fails with whatever its WebAssembly died of; nothing but a restart helps then. */
+function dead(error: unknown): never {
+  throw new ShipmateError('STORE_UNAVAILABLE', `The embedded store does not answer: ${reasonOf(error)}`, {
+    cause: error,
+    retryable: true,
+  });
+}
+
+/** One line; a refused connection to several addresses has no message of its own. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const inner = error instanceof AggregateError ? error.errors.map(reasonOf).join('; ') : '';
+  return error.message || inner || error.name;
+}
+
+function isDeadlock(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === '40P01';
+}
 
 /** The error as STORE_UNAVAILABLE when the database could not serve, else null: other errors are somebody's mistake. */
 function unavailable(error: unknown): ShipmateError | null {

@@ -1,4 +1,5 @@
-import type { Transaction } from 'kysely';
+import { randomUUID } from 'node:crypto';
+import { sql, type Transaction } from 'kysely';
 import { type Db, fromKysely, PgBoss } from 'pg-boss';
 import type { Logger } from '../logger.ts';
 import type { Database } from './schema.ts';
@@ -10,12 +11,12 @@ const RETRIES = { retryLimit: 300, retryDelay: 1, retryBackoff: true, retryDelay
 const HEARTBEAT_S = 10;
 const DAY_S = 86_400;
 
-const QUEUES: Readonly<Record<JobName, { policy: 'standard' | 'short'; concurrency: number }>> = {
-  'deploy.trigger': { policy: 'standard', concurrency: 2 },
-  'deploy.poll': { policy: 'standard', concurrency: 8 },
-  'deploy.expire': { policy: 'standard', concurrency: 1 },
-  // "short": one waiting job per key; one that runs already does not swallow the next.
-  'outbox.flush': { policy: 'short', concurrency: 4 },
+/** Workers of each queue in this process. */
+const QUEUES: Readonly<Record<JobName, number>> = {
+  'deploy.trigger': 2,
+  'deploy.poll': 8,
+  'deploy.expire': 1,
+  'outbox.flush': 4,
 };
 const NAMES = Object.keys(QUEUES) as JobName[];
 
@@ -28,10 +29,13 @@ export class JobEngine {
   readonly #handlers = new Map<JobName, Handler>();
   readonly #workers = new Map<JobName, string[]>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** With one connection no worker can take a job while a transaction is open. */
+  readonly #serial: boolean;
   #started = false;
 
   constructor(connection: { connectionString: string } | { db: Db; backend: 'pglite' }, logger: Logger) {
     this.#logger = logger;
+    this.#serial = 'backend' in connection;
     this.#boss = new PgBoss({
       ...connection,
       schema: 'jobs',
@@ -51,7 +55,8 @@ export class JobEngine {
     await this.#boss.start();
     for (const name of NAMES)
       await this.#boss.createQueue(name, {
-        policy: QUEUES[name].policy,
+        // One waiting job per key; one that runs already does not swallow the next.
+        policy: 'short',
         notify: true,
         ...RETRIES,
         heartbeatSeconds: HEARTBEAT_S,
@@ -70,18 +75,21 @@ export class JobEngine {
   async start(): Promise<void> {
     for (const [name, handler] of this.#handlers) {
       const workers: string[] = [];
-      for (let worker = 0; worker < QUEUES[name].concurrency; worker += 1)
-        workers.push(
-          await this.#boss.work(
-            name,
-            // NOTIFY and our own timers wake the workers; polling is for what another process delayed.
-            { batchSize: 1, pollingIntervalSeconds: 2, notifyPollingIntervalSeconds: 2 },
-            async (jobs) => {
-              for (const job of jobs) await this.#run(name, handler, job.data);
-            },
-          ),
-        );
       this.#workers.set(name, workers);
+      for (let worker = 0; worker < QUEUES[name]; worker += 1) {
+        const id = await this.#boss.work(
+          name,
+          // NOTIFY and our own timers wake the workers; polling is for what another process delayed.
+          { batchSize: 1, pollingIntervalSeconds: 2, notifyPollingIntervalSeconds: 2 },
+          async (jobs) => {
+            // Whoever found a job looks for the next at once: a backlog would go at one job per poll.
+            const own = workers[worker];
+            if (own !== undefined) this.#boss.notifyWorker(own);
+            for (const job of jobs) await this.#run(name, handler, job.data);
+          },
+        );
+        workers[worker] = id;
+      }
     }
   }
 
@@ -99,11 +107,18 @@ export class JobEngine {
     return {
       send: async (queue, data, { delayMs = 0, singletonKey } = {}) => {
         const delayed = delayMs > 0;
-        await this.#boss.send(queue, data, {
+        const options = {
           db: fromKysely(trx),
           ...(delayed ? { startAfter: new Date(Date.now() + delayMs) } : {}),
-          ...(singletonKey === undefined ? {} : { singletonKey }),
-        });
+          // Jobs without a key would count as one: to the "short" policy no key is a key too.
+          singletonKey: singletonKey ?? randomUUID(),
+        };
+        while ((await this.#boss.send(queue, data, options)) === null) {
+          if (this.#serial || (await heldBack(trx, queue, options.singletonKey))) {
+            afterCommit.push(() => this.#wake(queue));
+            return;
+          }
+        }
         // A worker of this process is woken when the job is due, since its polling is slow.
         if (delayed && delayMs < 60_000) afterCommit.push(() => this.#wakeAfter(queue, delayMs + 20));
       },
@@ -113,10 +128,14 @@ export class JobEngine {
   #wakeAfter(queue: JobName, ms: number): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      for (const worker of this.#workers.get(queue) ?? []) this.#boss.notifyWorker(worker);
+      this.#wake(queue);
     }, ms);
     timer.unref();
     this.#timers.add(timer);
+  }
+
+  #wake(queue: JobName): void {
+    for (const worker of this.#workers.get(queue) ?? []) this.#boss.notifyWorker(worker);
   }
 
   async stop(graceMs: number): Promise<void> {
@@ -125,4 +144,17 @@ export class JobEngine {
     this.#started = false;
     await this.#boss.stop({ graceful: true, timeout: graceMs, close: true });
   }
+}
+
+/**
+ * Locks the job that waits under this key, so that no worker takes it before this transaction commits: a worker that did
+ * would read what was there before, and what is being written now would never be acted on. False when a worker has it
+ * already; then another job is needed.
+ */
+async function heldBack(trx: Transaction<Database>, queue: JobName, key: string): Promise<boolean> {
+  const { rows } = await sql`
+    select 1 from jobs.job where name = ${queue} and singleton_key = ${key} and state = 'created' for update`.execute(
+    trx,
+  );
+  return rows.length > 0;
 }

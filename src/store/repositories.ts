@@ -2,6 +2,7 @@ import { type Kysely, type Selectable, sql } from 'kysely';
 import { canonicalJson } from '../audit/canonical.ts';
 import { chain } from '../audit/chain.ts';
 import type { AuditEntry } from '../audit/types.ts';
+import { storable } from './json.ts';
 import type { Database } from './schema.ts';
 import type { AuditLog, Claims, ConversationRef, Jobs, Outbox, OutboxRow, References, Settings } from './types.ts';
 
@@ -65,7 +66,7 @@ export function outboxIn(db: Kysely<Database>, jobs: Jobs): Outbox {
   });
   return {
     async put({ activityId, conversation, key, payload }) {
-      const values = { key, conversation, payload: JSON.stringify(payload), activity_id: activityId ?? null };
+      const values = { key, conversation, payload: storable(payload), activity_id: activityId ?? null };
       await db
         .insertInto('outbox')
         .values(values)
@@ -140,7 +141,7 @@ export function referencesIn(db: Kysely<Database>): References {
   return {
     async save(ref) {
       const { dead: _, ...reference } = ref;
-      const values = { reference: JSON.stringify(reference), person: ref.personId ?? null, dead: null };
+      const values = { reference: storable(reference), person: ref.personId ?? null, dead: null };
       await db
         .insertInto('conversations')
         .values({ conversation: ref.conversationId, ...values })

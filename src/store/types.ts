@@ -26,7 +26,10 @@ export interface ReadTx {
 
 export interface Store {
   readonly kind: 'pglite' | 'postgres' | 'memory';
-  /** Commits when `fn` resolves, rolls back when it throws. @throws ShipmateError STORE_UNAVAILABLE */
+  /**
+   * Commits when `fn` resolves, rolls back when it throws. After a deadlock `fn` runs again, so it has no effect but
+   * through its `tx`; it opens no transaction and no read of its own. @throws ShipmateError STORE_UNAVAILABLE
+   */
   transaction<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
   /**
    * Reads without the cost of a transaction: each statement sees what was committed when it ran, so what must fit together
@@ -88,10 +91,10 @@ export interface Deployments {
     states?: readonly DeploymentState[];
     limit: number;
   }): Promise<Deployment[]>;
-  /** The newest that succeeded there. */
+  /** The one that succeeded there last, by when it ended: an approval may let an older number run after a newer one. */
   lastSucceeded(service: string, environment: string): Promise<Deployment | null>;
   /**
-   * The newest that succeeded there with another sha than what runs now (`exceptSha`): where a rollback goes. Rows
+   * The last that succeeded there, by when it ended, with another sha than what runs now (`exceptSha`): where a rollback goes. Rows
    * that ran after and were themselves rolled back from are passed over because their sha equals `exceptSha`.
    */
   rollbackTarget(service: string, environment: string, exceptSha: string | null): Promise<Deployment | null>;
@@ -113,7 +116,8 @@ export interface AuditLog {
 
 /** Names and payloads of durable jobs. */
 export interface JobData {
-  'deploy.trigger': { id: string };
+  /** `since`: when the trouble with this trigger began, ISO 8601; left out at the first attempt. */
+  'deploy.trigger': { id: string; since?: string };
   'deploy.poll': { id: string };
   'deploy.expire': { id: string };
   'outbox.flush': { key: string };
@@ -153,7 +157,14 @@ export interface OutboxRow {
 }
 export type OutboxPayload =
   | { kind: 'deployment'; id: string; audience: 'requester' | 'approvals' | 'channel' }
-  | { kind: 'message'; text: string /** Post as a reply in the thread of this row's activity. */; threadOf?: string };
+  | {
+      kind: 'message';
+      text: string;
+      /** Key of the row in whose thread it is posted; it waits for that one. */
+      threadOf?: string;
+      /** Key of a row that has to be posted before. */
+      after?: string;
+    };
 
 export interface Outbox {
   /**
