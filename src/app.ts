@@ -32,7 +32,8 @@ import { createHttp, type Http } from './http.ts';
 import { createLogger, createRedactor, type Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { logSources } from './monitoring/index.ts';
-import { createVersionProbe } from './monitoring/version-url/index.ts';
+import type { LogSource, VersionProbe } from './monitoring/types.ts';
+import { createVersionProbe } from './monitoring/version-url.ts';
 import { pipelines, versionSources } from './pipelines/index.ts';
 import { createServers } from './server.ts';
 import { createSigner } from './signatures.ts';
@@ -63,7 +64,7 @@ export interface App {
 
 /** How long a button may be pressed; what it does is decided anew each time. */
 const ACTION_MS = 30 * 86_400_000;
-const CONNECTOR_SCOPE = 'https://api.botframework.com/.default';
+export const CONNECTOR_SCOPE = 'https://api.botframework.com/.default';
 const SYSTEM = { id: 'system', tenantId: '', name: 'Shipmate' };
 
 /** Constructs everything and joins it. The only place where that happens. */
@@ -74,15 +75,12 @@ export async function createApp(config: LoadedConfig, options: AppOptions = {}):
   const logger =
     options.logger ?? createLogger({ level: config.logLevel, format: playground ? 'text' : 'json', redact });
   const metrics = createMetrics();
-  const http = createHttp();
+  const { catalog: built, close, credential, directory, http, probe, source } = inspect(config, { ...options, logger });
   const store =
     options.store ??
     (await createStore({ dataDir: config.dataDir, logger, ...(config.store === null ? {} : { url: config.store }) }));
 
-  const built = buildCatalog(config, logger);
   const catalog = options.catalog?.(built) ?? built;
-  const credential = playground ? null : (options.credential ?? credentialFor(config));
-  const directory = buildDirectory(config, credential, http, logger, options.graphUrl);
   const authoriser = createAuthoriser({
     policy: () => config.access,
     directory,
@@ -100,7 +98,6 @@ export async function createApp(config: LoadedConfig, options: AppOptions = {}):
       signer.sign('action', { v: verb, ...bind }, { expiresAt: new Date(now().getTime() + ACTION_MS) }),
   });
 
-  const probe = createVersionProbe(http);
   const stopping = new AbortController();
   const deployDeps = { store, authoriser, catalog: () => catalog, probe, logger, now };
   const deploys = createDeploys(deployDeps);
@@ -127,10 +124,6 @@ export async function createApp(config: LoadedConfig, options: AppOptions = {}):
   store.work('deploy.expire', jobs.expire);
   store.work('outbox.flush', createOutboxFlush({ store, connector, view, cards, logger, now }));
 
-  const source =
-    config.logs === null
-      ? null
-      : (logSources[config.logs.kind]?.create(config.logs.config, { logger, baseDir: config.baseDir }) ?? null);
   const link = (query: Record<string, string>) =>
     `${config.publicUrl}/files/${signer.sign('link', query, { expiresAt: new Date(now().getTime() + LINK_MS) })}`;
   const commands = createCommands({
@@ -180,8 +173,41 @@ export async function createApp(config: LoadedConfig, options: AppOptions = {}):
       await servers.stop();
       await rejections.flush();
       await store.stop();
-      await Promise.all([connector.close(), http.close()]);
+      await Promise.all([connector.close(), close()]);
     },
+  };
+}
+
+/** What a configuration names, constructed but not started. */
+export interface Parts {
+  http: Http;
+  /** Null in playground mode: there is nothing to sign in to. */
+  credential: TokenCredential | null;
+  directory: Directory;
+  catalog: Catalog;
+  source: LogSource | null;
+  probe: VersionProbe;
+  close(): Promise<void>;
+}
+
+/** Constructs the connections to everything outside, for the bot and for `shipmate check --online`. Opens none of them. */
+export function inspect(
+  config: LoadedConfig,
+  options: Pick<AppOptions, 'credential' | 'graphUrl'> & { logger: Logger },
+): Parts {
+  const { logger } = options;
+  const catalog = buildCatalog(config, logger);
+  const credential = config.mode === 'playground' ? null : (options.credential ?? credentialFor(config));
+  const http = createHttp();
+  const adapter = config.logs === null ? undefined : logSources[config.logs.kind];
+  return {
+    http,
+    credential,
+    directory: buildDirectory(config, credential, http, logger, options.graphUrl),
+    catalog,
+    source: adapter?.create(config.logs?.config, { logger, baseDir: config.baseDir }) ?? null,
+    probe: createVersionProbe(http),
+    close: () => http.close(),
   };
 }
 
@@ -232,11 +258,22 @@ function credentialFor(config: LoadedConfig): TokenCredential {
   if (credentials.kind === 'certificate')
     return new ClientCertificateCredential(tenant, appId, path.resolve(config.baseDir, credentials.path));
   if (credentials.kind === 'secret') return new ClientSecretCredential(tenant, appId, credentials.secret);
-  return new WorkloadIdentityCredential({
-    tenantId: tenant,
-    clientId: credentials.clientId ?? appId,
-    ...(credentials.tokenFile === undefined ? {} : { tokenFilePath: credentials.tokenFile }),
-  });
+  try {
+    return new WorkloadIdentityCredential({
+      tenantId: tenant,
+      clientId: credentials.clientId ?? appId,
+      ...(credentials.tokenFile === undefined
+        ? {}
+        : { tokenFilePath: path.resolve(config.baseDir, credentials.tokenFile) }),
+    });
+  } catch (cause) {
+    // It wants to know at once where the federated token is; the platform says so in the environment.
+    throw new ShipmateError(
+      'CONFIG_INVALID',
+      'Workload identity has no token file: set AZURE_FEDERATED_TOKEN_FILE or credentials.workload-identity.token-file, or choose another kind of credentials.',
+      { cause },
+    );
+  }
 }
 
 function trustFor(config: LoadedConfig, overrides: AppOptions['trust']): TrustConfig {

@@ -1,12 +1,14 @@
 import { globSync } from 'node:fs';
 import path from 'node:path';
-import { type ConfigDocument, readDocument } from './config/document.ts';
-import { ConfigError } from './config/problems.ts';
+import { type ConfigDocument, readDocument, UNSET } from './config/document.ts';
+import type { Report } from './config/policy.ts';
+import { ConfigError, type Problem } from './config/problems.ts';
 import { issueLines, resolve, type SourcedService } from './config/resolve.ts';
 import { included, main } from './config/schema.ts';
 import type { LoadedConfig } from './config/types.ts';
 
 export { diffConfig } from './config/diff.ts';
+export { configJsonSchema } from './config/json-schema.ts';
 export { ConfigError, formatProblem, type Problem } from './config/problems.ts';
 export type { LoadedConfig } from './config/types.ts';
 
@@ -22,13 +24,13 @@ export function loadConfig(file: string, env: Env): LoadedConfig {
   const absolute = path.resolve(file);
   const document = readDocument(absolute, env);
   const parsed = main.safeParse(document.value);
-  if (document.problems.length === 0 && !parsed.success)
+  if (document.value !== null && !parsed.success)
     for (const issue of parsed.error.issues)
-      for (const [at, message] of issueLines(issue)) document.problems.push(document.problem(at, message));
+      for (const line of issueLines(issue)) document.problems.push(document.problem(...line));
   if (!parsed.success) throw new ConfigError(sorted([document]));
 
   const baseDir = path.dirname(absolute);
-  const teams = includedFiles(document, parsed.data.include, baseDir).map((each) => readDocument(each, env));
+  const teams = includedFiles(document, parsed.data.include, absolute).map((each) => readDocument(each, env));
   const services: SourcedService[] = Object.entries(parsed.data.services).map(([name, entry]) => ({
     name,
     entry,
@@ -48,7 +50,7 @@ export function loadConfig(file: string, env: Env): LoadedConfig {
       programEnv: { PATH: env.PATH, HOME: env.HOME, LANG: env.LANG, TZ: env.TZ },
       secrets: secretsOf(documents, parsed.data.credentials?.secret, parsed.data.store),
     },
-    (at, message) => document.problems.push(document.problem(at, message)),
+    (...line) => document.problems.push(document.problem(...line)),
   );
   const problems = sorted(documents);
   if (problems.length > 0) throw new ConfigError(problems);
@@ -57,24 +59,25 @@ export function loadConfig(file: string, env: Env): LoadedConfig {
 
 /** A team's file: its services only, and all of one team. */
 function readTeam(document: ConfigDocument, services: SourcedService[]): void {
-  const tell = (at: readonly PropertyKey[], message: string) => document.problems.push(document.problem(at, message));
-  if (document.problems.length > 0) return;
+  const tell: Report = (...line) => document.problems.push(document.problem(...line));
+  if (document.value === null) return;
   const parsed = included.safeParse(document.value);
   if (!parsed.success) {
-    for (const issue of parsed.error.issues) for (const [at, message] of issueLines(issue)) tell(at, message);
+    for (const issue of parsed.error.issues) for (const line of issueLines(issue)) tell(...line);
     return;
   }
   const entries = Object.entries(parsed.data.services);
   for (const [name, entry] of entries) {
     const at = ['services', name];
     const before = services.find((each) => each.name === name);
-    if (before) tell(at, `this service is in ${before.document.file} already`);
+    if (before) tell(at, `this service is in ${before.document.file} already`, 'key');
     else if (entry.team !== entries[0]?.[1].team) tell([...at, 'team'], 'one file is one team');
     else services.push({ name, entry, document, included: true });
   }
 }
 
-function includedFiles(document: ConfigDocument, include: string | string[] | undefined, baseDir: string): string[] {
+function includedFiles(document: ConfigDocument, include: string | string[] | undefined, main: string): string[] {
+  const baseDir = path.dirname(main);
   const files = new Set<string>();
   for (const pattern of typeof include === 'string' ? [include] : (include ?? [])) {
     const found = globSync(pattern, { cwd: baseDir }).sort();
@@ -83,6 +86,8 @@ function includedFiles(document: ConfigDocument, include: string | string[] | un
       document.problems.push(document.problem(['include'], `there is no file "${pattern}"`));
     for (const each of found) files.add(path.resolve(baseDir, each));
   }
+  // A wide pattern like *.yaml meets the main file too.
+  files.delete(main);
   return [...files];
 }
 
@@ -96,10 +101,28 @@ function secretsOf(
     [...used].filter(([name]) => SECRET_NAME.test(name)).map(([, value]) => value),
   );
   if (secret !== undefined) values.push(secret);
-  if (store !== undefined && URL.canParse(store)) values.push(decodeURIComponent(new URL(store).password));
+  if (store !== undefined && URL.canParse(store)) {
+    const { password } = new URL(store);
+    values.push(password, decoded(password));
+  }
   return [...new Set(values.filter((value) => value !== ''))];
 }
 
-function sorted(documents: readonly ConfigDocument[]) {
-  return documents.flatMap(({ problems }) => [...problems].sort((a, b) => a.line - b.line || a.column - b.column));
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** In the order of the files. What follows from a variable that is not set says nothing new. */
+function sorted(documents: readonly ConfigDocument[]): Problem[] {
+  return documents.flatMap(({ problems }) => {
+    const place = ({ column, line }: Problem) => `${line}:${column}`;
+    const unset = new Set(problems.filter(({ message }) => message.endsWith(UNSET)).map(place));
+    return problems
+      .filter((problem) => problem.message.endsWith(UNSET) || !unset.has(place(problem)))
+      .sort((a, b) => a.line - b.line || a.column - b.column);
+  });
 }

@@ -38,12 +38,22 @@ export function createSigner(secret: string): Signer {
       // base64url has several spellings of the same bytes; only ours is accepted.
       if (more.length > 0 || given.length !== right.length || given.toString('base64url') !== signature) return forged;
       if (!timingSafeEqual(given, right)) return forged;
-      const { [EXPIRY]: expiry, ...payload } = JSON.parse(Buffer.from(body, 'base64url').toString('utf8')) as Record<
-        string,
-        string
-      >;
+      const content = read(body);
+      if (content === null) return forged;
+      const { [EXPIRY]: expiry, ...payload } = content;
       if (expiry !== undefined && Number(expiry) <= now.getTime()) return { ok: false, code: 'ACTION_EXPIRED' };
       return { ok: true, payload };
     },
   };
+}
+
+function read(body: string): Record<string, string> | null {
+  try {
+    const content: unknown = JSON.parse(Buffer.from(body, 'base64url').toString('utf8'));
+    return typeof content === 'object' && content !== null && !Array.isArray(content)
+      ? (content as Record<string, string>)
+      : null;
+  } catch {
+    return null;
+  }
 }

@@ -1,6 +1,6 @@
 import type { Directory } from '../directory/types.ts';
 import { allGroups, decide, groupsFor, rightsOf, strangerCode, unreachable } from './decide.ts';
-import type { AccessPolicy, Authoriser } from './types.ts';
+import type { AccessPolicy, Authoriser, Person } from './types.ts';
 
 export interface AuthoriserDeps {
   /** Asked at every decision: the configuration may change. */
@@ -15,6 +15,14 @@ const UNREACHABLE = 'I could not ask the directory in which groups you are, so t
 
 /** Joins the pure decision with the directory. Fails closed. */
 export function createAuthoriser({ directory, onFailure, places, policy }: AuthoriserDeps): Authoriser {
+  /** Groups and, where the directory knows, whether this is a guest; both at once, since people wait. */
+  const ask = async (person: Person, groups: readonly string[], options?: { fresh?: boolean }) => {
+    const [memberOf, guest] = await Promise.all([
+      directory.memberOf(person, groups, options),
+      directory.isGuest?.(person, options) ?? false,
+    ]);
+    return { memberOf, known: guest ? { ...person, guest } : person };
+  };
   return {
     async authorise(person, request, options) {
       const current = policy();
@@ -23,7 +31,8 @@ export function createAuthoriser({ directory, onFailure, places, policy }: Autho
       if (groups.length === 0 || strangerCode(current, person) !== null)
         return decide(current, person, request, new Set());
       try {
-        return decide(current, person, request, await directory.memberOf(person, groups, options));
+        const { known, memberOf } = await ask(person, groups, options);
+        return decide(current, known, request, memberOf);
       } catch (error) {
         onFailure(error);
         return unreachable(UNREACHABLE);
@@ -31,9 +40,9 @@ export function createAuthoriser({ directory, onFailure, places, policy }: Autho
     },
     async rights(person) {
       const current = policy();
-      const stranger = strangerCode(current, person) !== null;
-      const memberOf = stranger ? new Set<string>() : await directory.memberOf(person, allGroups(current));
-      return rightsOf(current, person, places(), memberOf);
+      if (strangerCode(current, person) !== null) return rightsOf(current, person, places(), new Set());
+      const { known, memberOf } = await ask(person, allGroups(current));
+      return rightsOf(current, known, places(), memberOf);
     },
   };
 }

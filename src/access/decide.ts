@@ -29,7 +29,9 @@ export function strangerCode(
   person: Person,
 ): 'ACCESS_NO_IDENTITY' | 'ACCESS_FOREIGN_TENANT' | 'ACCESS_GUEST' | null {
   if (person.id === '' || person.tenantId === '') return 'ACCESS_NO_IDENTITY';
-  if (!policy.tenants.includes(person.tenantId)) return 'ACCESS_FOREIGN_TENANT';
+  // Ids are GUIDs: a capital letter makes no other tenant.
+  const home = person.tenantId.toLowerCase();
+  if (!policy.tenants.some((tenant) => tenant.toLowerCase() === home)) return 'ACCESS_FOREIGN_TENANT';
   return person.guest === true ? 'ACCESS_GUEST' : null;
 }
 

@@ -41,7 +41,8 @@ function field(value: unknown, ...path: string[]): unknown {
 /** The tenant as the authenticated connector states it. */
 export function tenantOf(activity: ActivityLike): string {
   const stated = field(activity.channelData, 'tenant', 'id') ?? activity.conversation?.tenantId;
-  return typeof stated === 'string' ? stated : '';
+  // Ids are compared as Entra does: the case means nothing.
+  return typeof stated === 'string' ? stated.toLowerCase() : '';
 }
 
 /**
@@ -94,5 +95,5 @@ function isGuest(activity: ActivityLike): boolean {
   const role = field(activity.from, 'userRole') ?? field(activity.from, 'properties', 'userRole');
   if (typeof role === 'string' && role.toLowerCase() === 'guest') return true;
   const home = field(activity.from, 'tenantId') ?? field(activity.from, 'properties', 'tenantId');
-  return typeof home === 'string' && home !== '' && home !== tenantOf(activity);
+  return typeof home === 'string' && home !== '' && home.toLowerCase() !== tenantOf(activity);
 }

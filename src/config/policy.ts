@@ -8,7 +8,8 @@ import type { ApproveEntry, EnvironmentEntry, Main, ServiceEntry } from './schem
 const TEAM_PERMISSIONS: readonly Permission[] = ['view', 'deploy', 'rollback', 'logs', 'lock', 'cancel'];
 const APPROVAL_EXPIRES_MS = 4 * 3_600_000;
 
-export type Report = (at: Path, message: string) => void;
+/** `of`: whether the key itself is wrong or, as mostly, its value. */
+export type Report = (at: Path, message: string, of?: 'key' | 'value' | undefined) => void;
 
 /** Object id of a named group; reports a name that is not there, with the nearest that is. */
 export type GroupOf = (name: string, at: Path) => string;
@@ -52,7 +53,8 @@ function approvalOf(
 ): EnvironmentPolicy['approval'] {
   if (entry === false || (entry === undefined && !production)) return null;
   // Production without a word about approvers: somebody else of the team.
-  if (entry === undefined) return { groups: [groupOf(team, at)], count: 1, expiresMs: APPROVAL_EXPIRES_MS };
+  if (entry === undefined)
+    return { groups: [groupOf(team, [...at, 'team'])], count: 1, expiresMs: APPROVAL_EXPIRES_MS };
   const detailed = typeof entry === 'object' && !Array.isArray(entry) ? entry : { from: entry };
   const from = typeof detailed.from === 'string' ? [detailed.from] : detailed.from;
   return {
@@ -65,10 +67,11 @@ function approvalOf(
 
 /** Why `next` allows more than `before`, or null when it only tightens. */
 export function loosens(before: EnvironmentPolicy, next: EnvironmentPolicy): string | null {
+  if (before.production && !next.production) return 'it says that this is not production';
+  if (before.approval !== null && next.approval === null) return 'it drops the approval';
   if (before.confirm && !next.confirm) return 'it drops the confirmation';
-  if (before.approval === null) return null;
   const after = next.approval;
-  if (after === null) return 'it drops the approval';
+  if (before.approval === null || after === null) return null;
   if (after.count < before.approval.count)
     return `it asks for ${after.count} approvals instead of ${before.approval.count}`;
   if (after.expiresMs > before.approval.expiresMs) return 'approvals would live longer';
@@ -107,7 +110,7 @@ export function accessPolicy(
     if (role === undefined) continue;
     const at = ['roles', permission];
     if (permission === 'approve') {
-      report(at, 'approvers are named per environment: environments.production.approve');
+      report(at, 'approvers are named per environment: environments.production.approve', 'key');
       continue;
     }
     const scoped: { groups: string | string[]; services?: string[] | undefined; environments?: string[] | undefined } =
@@ -127,7 +130,8 @@ export function accessPolicy(
     });
   }
   return {
-    tenants: typeof config.tenant === 'string' ? [config.tenant] : config.tenant,
+    // Teams writes them in small letters.
+    tenants: [config.tenant].flat().map((tenant) => tenant.toLowerCase()),
     grants,
     groupNames: Object.fromEntries(Object.entries(config.groups).map(([name, id]) => [id, name])),
   };

@@ -1,3 +1,4 @@
+import { distance } from 'fastest-levenshtein';
 import { ShipmateError } from '../errors.ts';
 
 /** One thing that is wrong, where it stands, and what would be right. Lines and columns count from 1. */
@@ -22,4 +23,11 @@ export class ConfigError extends ShipmateError {
 
 export function formatProblem({ column, file, line, message, path }: Problem): string {
   return `${file}:${line}:${column} ${path === '' ? '' : `${path}: `}${message}`;
+}
+
+/** What would have been right instead of an unknown name, as the end of a sentence. */
+export function near(name: string, names: readonly string[]): string {
+  const [best] = names.map((each) => ({ each, off: distance(name, each) })).sort((a, b) => a.off - b.off);
+  if (best && best.off <= Math.ceil(best.each.length / 3)) return `; did you mean "${best.each}"?`;
+  return names.length > 0 ? `; there are ${names.join(', ')}` : '';
 }

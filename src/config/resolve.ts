@@ -1,17 +1,19 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import { distance } from 'fastest-levenshtein';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { canonicalJson } from '../audit/canonical.ts';
 import { logSources } from '../monitoring/index.ts';
 import { pipelines, versionSources } from '../pipelines/index.ts';
 import type { ConfigDocument, Path } from './document.ts';
 import { accessPolicy, environmentPolicy, type GroupOf, loosens, type Report } from './policy.ts';
-import type { Main, ServiceEntry } from './schema.ts';
+import { near } from './problems.ts';
+import { knownKeys, type Main, type ServiceEntry } from './schema.ts';
 import type { Chosen, Credentials, LoadedConfig, ServiceConfig } from './types.ts';
 
 const GUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 const DEFAULT_PORT = 3978;
+/** Begins what stands for the id of a group that has no such name; it is never asked for. */
+const UNKNOWN = 'unknown:';
 
 /** A service with the file that says so. */
 export interface SourcedService {
@@ -49,7 +51,7 @@ export function resolve(
     Object.hasOwn(config.channels, name) ? config.channels[name] : undefined;
   const resolved: ServiceConfig[] = services.map(({ document, entry, environments, name }) => {
     const at = ['services', name];
-    const here: Report = (where, message) => document.problems.push(document.problem(where, message));
+    const here: Report = (...line) => document.problems.push(document.problem(...line));
     if (entry.channel !== undefined && channelOf(entry.channel) === undefined)
       here(
         [...at, 'channel'],
@@ -80,6 +82,9 @@ export function resolve(
       `there is no kind of connection "${kind}" in this version; built in are ${[...Object.keys(pipelines), ...Object.keys(versionSources), ...Object.keys(logSources)].join(', ')}, which need none`,
     );
   const port = portOf(settings.port, config.ports?.public ?? DEFAULT_PORT, report);
+  const internalPort = config.ports?.internal ?? (port === 0 ? 0 : port < 65_535 ? port + 1 : port - 1);
+  if (!playground && internalPort === port && port !== 0)
+    report(['ports', 'internal'], `the internal listener needs a port of its own; ${port} is the public one`);
   const dataDir = path.resolve(settings.dataDir ?? path.join(settings.baseDir, config.data ?? '.shipmate'));
   const logs = config.logs === undefined ? null : choose(config.logs, logSources, ['logs'], report);
   const normalised = normalise(config, resolved, logs);
@@ -95,7 +100,7 @@ export function resolve(
     publicUrl: (config.url ?? `http://127.0.0.1:${port}`).replace(/\/+$/, ''),
     host: playground ? '127.0.0.1' : '0.0.0.0',
     port,
-    internalPort: playground ? null : (config.ports?.internal ?? port + 1),
+    internalPort: playground ? null : internalPort,
     logLevel: settings.logLevel ?? 'info',
     access,
     directory: directoryOf(config, groupOf),
@@ -122,30 +127,38 @@ export function resolve(
 
   function policiesOf(main: Main, { document, entry, included, name }: SourcedService, find: GroupOf, tell: Report) {
     const at = ['services', name];
-    const here: Report = (where, message) =>
-      included ? document.problems.push(document.problem(where, message)) : tell(where, message);
-    for (const unknown of Object.keys(entry.environments ?? {}).filter((each) => !environmentNames.includes(each)))
-      here([...at, 'environments', unknown], `there is no environment "${unknown}"${near(unknown, environmentNames)}`);
+    const here: Report = (...line) => (included ? document.problems.push(document.problem(...line)) : tell(...line));
+    // A group that a team's file names wrongly is wrong there.
+    const findHere = included ? groupFinder(main, here) : find;
+    const groupOf: GroupOf = (group, where) => (where[0] === 'services' ? findHere : find)(group, where);
+    for (const key of ['environments', 'version-url'] as const) {
+      const given = entry[key];
+      for (const unknown of typeof given === 'object' ? Object.keys(given) : [])
+        if (!environmentNames.includes(unknown))
+          here([...at, key, unknown], `there is no environment "${unknown}"${near(unknown, environmentNames)}`, 'key');
+    }
     if (!Object.hasOwn(main.groups, entry.team))
       here([...at, 'team'], `no group is named "${entry.team}"${near(entry.team, Object.keys(main.groups))}`);
     return environmentNames.map((environment, index) => {
       const versionUrl = versionUrlOf(entry, name, environment, here);
       const entries = {
-        environment: main.environments[environment] ?? null,
+        environment: own(main.environments, environment) ?? null,
         last: index === environmentNames.length - 1,
         versionUrl,
       };
       const places = { environment: ['environments', environment], override: [...at, 'environments', environment] };
       const policy = environmentPolicy(
         environment,
-        { ...entries, override: entry.environments?.[environment] },
+        { ...entries, override: entry.environments && own(entry.environments, environment) },
         entry.team,
-        find,
+        groupOf,
         places,
       );
       if (included) {
-        const base = environmentPolicy(environment, { ...entries, override: undefined }, entry.team, find, places);
-        const why = loosens(base, policy);
+        const base = environmentPolicy(environment, { ...entries, override: undefined }, entry.team, groupOf, places);
+        // A group that is not there is told already.
+        const clear = policy.approval?.groups.every((group) => !group.startsWith(UNKNOWN)) ?? true;
+        const why = clear ? loosens(base, policy) : null;
         if (why) here(places.override, `a team's file may only tighten the rules: ${why}`);
       }
       return policy;
@@ -163,14 +176,8 @@ function groupFinder(config: Main, report: Report): GroupOf {
       reported.add(name);
       report(at, `no group is named "${name}"${near(name, Object.keys(config.groups))}`);
     }
-    return `unknown:${name}`;
+    return `${UNKNOWN}${name}`;
   };
-}
-
-function near(name: string, names: readonly string[]): string {
-  const [best] = names.map((each) => ({ each, off: distance(name, each) })).sort((a, b) => a.off - b.off);
-  if (best && best.off <= Math.max(1, best.each.length / 3)) return `; did you mean "${best.each}"?`;
-  return names.length > 0 ? `; there are ${names.join(', ')}` : '';
 }
 
 function checkMode(config: Main, report: Report): void {
@@ -231,7 +238,7 @@ function credentialsOf({ credentials }: Main): Credentials {
 
 function versionUrlOf(entry: ServiceEntry, service: string, environment: string, report: Report): string | undefined {
   const template = entry['version-url'];
-  const text = typeof template === 'object' ? template[environment] : template;
+  const text = typeof template === 'object' ? own(template, environment) : template;
   if (text === undefined) return undefined;
   const url = text
     .replaceAll('{service}', encodeURIComponent(service))
@@ -254,30 +261,60 @@ function choose(
   const adapter = Object.hasOwn(registry, kind) ? registry[kind] : undefined;
   const known = Object.keys(registry);
   if (!adapter) {
-    report(kind === '' ? at : [...at, kind], `there is no kind "${kind}"${near(kind, known)}`);
+    report(kind === '' ? at : [...at, kind], `there is no kind "${kind}"${near(kind, known)}`, 'key');
     return { kind, config: null };
   }
   const parsed = adapter.config.safeParse(entry);
   if (parsed.success) return { kind, config: parsed.data };
   for (const issue of parsed.error.issues)
-    for (const [where, message] of issueLines(issue)) report([...at, ...where], message);
+    for (const [where, message, of] of issueLines(issue, shapeOf(adapter.config)))
+      report([...at, ...where], message, of);
   return { kind, config: null };
 }
 
-/** A zod issue as path and words; an unknown key is named by itself. */
-export function issueLines(issue: z.core.$ZodIssue): [Path, string][] {
-  if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => [[...issue.path, key], 'this key is not known here']);
-  if (issue.code === 'invalid_key') return [[issue.path, issue.issues[0]?.message ?? issue.message]];
-  if (issue.code === 'invalid_type' && issue.input === undefined && /received undefined/.test(issue.message))
-    return [[issue.path, 'this is missing']];
-  return [[issue.path, issue.message]];
+function shapeOf(schema: z.ZodType): readonly string[] {
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+}
+
+type IssueLine = [at: Path, message: string, of?: 'key' | 'value' | undefined];
+
+/**
+ * A zod issue as path and words. An unknown key is named by itself, with the keys that are known there; of a choice
+ * between several forms, the one that was meant is explained.
+ */
+export function issueLines(issue: z.core.$ZodIssue, known: readonly string[] = []): IssueLine[] {
+  if (issue.code === 'unrecognized_keys') {
+    const names = issue.path.length === 0 && known.length > 0 ? known : knownKeys(issue.message);
+    return issue.keys.map((key) => [[...issue.path, key], `this key is not known here${near(key, names)}`, 'key']);
+  }
+  if (issue.code === 'invalid_union') {
+    if (issue.errors.every((branch) => branch.some((each) => each.path.length === 0 && isMissing(each))))
+      return [[issue.path, 'this is missing']];
+    const meant = issue.errors.find((branch) =>
+      branch.every(({ code, path: at }) => at.length > 0 || code === 'unrecognized_keys'),
+    );
+    if (meant)
+      return meant
+        .flatMap((each) => issueLines(each))
+        .map(([at, message, of]): IssueLine => [[...issue.path, ...at], message, of]);
+  }
+  if (issue.code === 'invalid_key') return [[issue.path, issue.issues[0]?.message ?? issue.message, 'key']];
+  return [[issue.path, isMissing(issue) ? 'this is missing' : issue.message]];
+}
+
+function isMissing(issue: z.core.$ZodIssue): boolean {
+  return issue.code === 'invalid_type' && issue.input === undefined && /received undefined/.test(issue.message);
+}
+
+/** A key that a person wrote, never one of Object.prototype. */
+function own<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined;
 }
 
 function portOf(text: string | undefined, fallback: number, report: Report): number {
   if (text === undefined || text === '') return fallback;
   const port = Number(text);
-  if (Number.isInteger(port) && port >= 0 && port <= 65535) return port;
+  if (/^\d{1,5}$/.test(text) && port <= 65_535) return port;
   report([], `PORT is "${text.slice(0, 20)}", which is no port number`);
   return fallback;
 }
@@ -288,11 +325,17 @@ function sha256(value: unknown): string {
 
 /** What decides how Shipmate behaves, without what could be a secret. */
 function normalise(config: Main, services: readonly ServiceConfig[], logs: Chosen | null): Record<string, unknown> {
-  const { channels, environments, groups, mode, people, roles, tenant } = config;
+  const { bot, channels, environments, groups, mode, people, playground, ports, roles, store, tenant, url } = config;
   return JSON.parse(
     JSON.stringify({
       mode,
       tenant,
+      bot: bot ?? null,
+      credentials: credentialsOf(config).kind,
+      store: store === undefined ? 'embedded' : withoutSecrets(store),
+      url: url === undefined ? null : withoutSecrets(url),
+      ports: ports ?? null,
+      playground: playground ?? null,
       groups,
       channels,
       roles,
@@ -300,10 +343,16 @@ function normalise(config: Main, services: readonly ServiceConfig[], logs: Chose
       people: people ?? null,
       logs: logs && { kind: logs.kind, hash: sha256(logs.config) },
       services: Object.fromEntries(
-        services.map(({ deploy, name, versions, ...rest }) => [
+        services.map(({ deploy, environments: policies, name, versions, ...rest }) => [
           name,
           {
             ...rest,
+            environments: Object.fromEntries(
+              policies.map(({ name: environment, versionUrl, ...policy }) => [
+                environment,
+                { ...policy, versionUrl: versionUrl === undefined ? null : withoutSecrets(versionUrl) },
+              ]),
+            ),
             deploy: { kind: deploy.kind, hash: sha256(deploy.config) },
             versions: { kind: versions.kind, hash: sha256(versions.config) },
           },
@@ -311,4 +360,11 @@ function normalise(config: Main, services: readonly ServiceConfig[], logs: Chose
       ),
     }),
   ) as Record<string, unknown>;
+}
+
+/** Where an address points to: without user, password and query. */
+function withoutSecrets(address: string): string {
+  if (!URL.canParse(address)) return 'unreadable';
+  const { host, pathname, protocol } = new URL(address);
+  return `${protocol}//${host}${pathname}`;
 }

@@ -7,9 +7,31 @@ import { parseDuration } from '../durations.ts';
  * `logs`) is checked by the adapter's own schema. The editors' JSON Schema comes from here too.
  */
 
-const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,59}$/i, 'use letters, digits, ".", "_" and "-", at most 60');
+const KNOWN = 'known keys: ';
+
+/** Refuses unknown keys; its complaint holds the known ones, which nobody else knows any more when it is read. */
+function strict<T extends z.core.$ZodShape>(shape: T) {
+  return z.strictObject(shape, { error: unknownKeys(Object.keys(shape)) });
+}
+
+function unknownKeys(known: readonly string[]) {
+  return ({ code }: { code: string }) => (code === 'unrecognized_keys' ? KNOWN + known.join(' ') : undefined);
+}
+
+/** The keys that such a complaint holds. */
+export function knownKeys(message: string): string[] {
+  return message.startsWith(KNOWN) ? message.slice(KNOWN.length).split(' ') : [];
+}
+
+const name = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,59}$/i, 'use letters, digits, ".", "_" and "-", at most 60')
+  // JavaScript sorts such keys before all others, and the order of environments means something.
+  .regex(/\D/, 'use a letter in it too');
 const duration = z.string().refine((text) => parseDuration(text) !== null, 'write a time like 30s, 15m, 4h or 7d');
-const names = z.union([name, z.array(name).min(1)]);
+const names = z.union([name, z.array(name).min(1, 'name at least one')], {
+  error: 'write one name or a list of names',
+});
 const adapter = z.record(z.string(), z.unknown());
 
 export const approve = z
@@ -17,8 +39,8 @@ export const approve = z
     [
       z.literal(false),
       name,
-      z.array(name).min(1),
-      z.strictObject({
+      z.array(name).min(1, 'name at least one'),
+      strict({
         from: names,
         count: z.int().min(1).max(20).optional(),
         expires: duration.optional(),
@@ -28,34 +50,40 @@ export const approve = z
   )
   .describe('Who has to approve: a group, several, or { from, count, expires }. false: nobody');
 
-export const environment = z.strictObject({
+export const environment = strict({
   approve: approve.optional(),
   confirm: z.boolean().optional().describe('Ask the requester to confirm first. Default: where approval is asked'),
   production: z.boolean().optional().describe('Default: true for the last environment'),
 });
 
-export const service = z.strictObject({
+export const service = strict({
   team: name.describe('Its group, and its channel if one has the same name'),
   channel: name.optional().describe("Another channel than the team's"),
   deploy: adapter.describe('How it is deployed; the first key names the kind'),
   versions: adapter.describe('Where its versions come from; the first key names the kind'),
   'version-url': z
-    .union([z.string(), z.record(name, z.string())])
+    .union([z.string(), z.record(name, z.string())], { error: 'write a URL, or one URL per environment' })
     .optional()
     .describe('Where to ask what really runs: {service} and {environment} are filled in, or one URL per environment'),
   environments: z.record(name, environment).optional().describe('Rules of this service that differ'),
 });
 
-const role = z.union([
-  names,
-  z.strictObject({ groups: names, services: z.array(name).optional(), environments: z.array(name).optional() }),
-]);
+const role = z.union(
+  [
+    name,
+    z.array(name).min(1, 'name at least one'),
+    strict({ groups: names, services: z.array(name).optional(), environments: z.array(name).optional() }),
+  ],
+  { error: 'write a group, a list of groups, or { groups, services, environments }' },
+);
 
 const id = z.string().min(1).max(300);
 const httpUrl = z.url({ protocol: /^https?$/, error: 'write a URL with http or https' });
 
-export const main = z.strictObject({
-  tenant: z.union([id, z.array(id).min(1)]).describe('Your Entra tenant id; several are possible'),
+export const main = strict({
+  tenant: z
+    .union([id, z.array(id).min(1)], { error: 'write a tenant id or a list of them' })
+    .describe('Your Entra tenant id; several are possible'),
   bot: z.guid('write the application id, a GUID').optional().describe("The bot's application id"),
   mode: z.enum(['teams', 'playground']).default('teams'),
   playground: z
@@ -64,9 +92,11 @@ export const main = z.strictObject({
     .describe('Origins of the playground clients'),
   credentials: z
     .strictObject({
-      'managed-identity': z.union([z.literal(true), z.guid()]).optional(),
+      'managed-identity': z
+        .union([z.literal(true), z.guid()], { error: 'write true, or the client id of a user-assigned identity' })
+        .optional(),
       'workload-identity': z
-        .union([z.literal(true), z.strictObject({ client: z.guid().optional(), 'token-file': z.string().optional() })])
+        .union([z.literal(true), strict({ client: z.guid().optional(), 'token-file': z.string().optional() })])
         .optional(),
       certificate: z.string().optional(),
       secret: z.string().optional(),
@@ -86,23 +116,32 @@ export const main = z.strictObject({
   ports: z
     .strictObject({ public: z.int().min(0).max(65535).optional(), internal: z.int().min(0).max(65535).optional() })
     .optional(),
-  include: z.union([z.string(), z.array(z.string())]).optional(),
+  include: z
+    .union([z.string(), z.array(z.string())], { error: 'write a file, a pattern like services.d/*.yaml, or a list' })
+    .optional()
+    .describe('Files with the services of one team each; they may only tighten the rules'),
   connections: z.record(name, adapter).optional(),
   groups: z.record(name, id).default({}).describe('Names for Entra object ids of groups'),
   people: z
-    .array(z.strictObject({ id, name: z.string().optional(), groups: z.array(name) }))
+    .array(strict({ id, name: z.string().optional(), groups: z.array(name) }))
     .optional()
     .describe('A static directory, instead of Microsoft Graph'),
   directory: z.enum(['graph', 'static']).optional(),
   channels: z.record(name, id).default({}).describe('Names for conversation ids of channels'),
-  roles: z.partialRecord(z.enum(PERMISSIONS), role).default({}).describe('Permissions beyond what teams have'),
-  environments: z.record(name, environment.nullable()).describe('In promotion order'),
+  roles: z
+    .partialRecord(z.enum(PERMISSIONS), role, { error: unknownKeys(PERMISSIONS) })
+    .default({})
+    .describe('Permissions beyond what teams have'),
+  environments: z
+    .record(name, environment.nullable())
+    .refine((given) => Object.keys(given).length > 0, 'name at least one environment')
+    .describe('In promotion order'),
   services: z.record(name, service).default({}),
   logs: adapter.optional().describe('Where logs are read; the first key names the kind'),
 });
 
 /** A team's file: its services, nothing else. */
-export const included = z.strictObject({ services: z.record(name, service) });
+export const included = strict({ services: z.record(name, service) });
 
 export type Main = z.infer<typeof main>;
 export type ServiceEntry = z.infer<typeof service>;

@@ -9,6 +9,12 @@ export interface Directory {
    * @throws DirectoryError when the directory cannot answer; the caller denies.
    */
   memberOf(person: Person, groups: readonly string[], options?: { fresh?: boolean }): Promise<ReadonlySet<string>>;
+  /**
+   * Whether the directory itself knows the person as a guest, beside what the channel said. Left out by a directory that
+   * knows no guests. `fresh` as above.
+   * @throws DirectoryError when the directory cannot answer; the caller denies.
+   */
+  isGuest?(person: Person, options?: { fresh?: boolean }): Promise<boolean>;
   /** One finding per thing that is wrong, for `shipmate check --online`; empty when all is well. */
   check(): Promise<readonly { level: 'error' | 'warning'; message: string }[]>;
 }

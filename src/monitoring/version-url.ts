@@ -1,5 +1,5 @@
-import { type Http, HttpError } from '../../http.ts';
-import type { VersionProbe } from '../types.ts';
+import { type Http, HttpError } from '../http.ts';
+import type { VersionProbe } from './types.ts';
 
 const TIMEOUT_MS = 2_000;
 

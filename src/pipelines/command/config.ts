@@ -1,21 +1,14 @@
 import { parseArgsStringToArgv } from 'string-argv';
 import { z } from 'zod';
+import { parseDuration } from '../../durations.ts';
 
 export const PLACEHOLDERS = ['service', 'environment', 'version', 'sha', 'key'] as const;
 export type Placeholder = (typeof PLACEHOLDERS)[number];
 
-const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000 } as const;
-const DAY_MS = 24 * UNIT_MS.h;
-
-/** "90s", "15m" or "2h" in milliseconds; anything else is null. */
-export function durationMs(text: string): number | null {
-  const match = /^([1-9]\d{0,4})([smh])$/.exec(text);
-  if (!match) return null;
-  return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS];
-}
+const DAY_MS = 86_400_000;
 
 const duration = z.string().refine((text) => {
-  const ms = durationMs(text);
+  const ms = parseDuration(text);
   return ms !== null && ms <= DAY_MS;
 }, 'must be a number with s, m or h, such as 90s, 15m or 2h, and at most 24h');
 

@@ -5,10 +5,11 @@ import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { parseDuration } from '../../durations.ts';
 import { PipelineError, ShipmateError } from '../../errors.ts';
 import { createRedactor } from '../../logger.ts';
 import type { Pipeline, PipelineDeps, RunRef, TriggerRequest } from '../types.ts';
-import { type CommandConfig, durationMs, fillArguments, secretValues, splitCommand } from './config.ts';
+import { type CommandConfig, fillArguments, secretValues, splitCommand } from './config.ts';
 import { readOutput } from './output.ts';
 import { hasCode, thisMachine } from './process.ts';
 import { type Claim, createRecord, FILES, type RunRequest, readRecord, replaceRecord } from './run-folder.ts';
@@ -128,8 +129,8 @@ export function createCommandPipeline(config: CommandConfig, service: string, de
       host: (await thisMachine()).host,
       argv: [program, ...fillArguments(args, { key, service, environment, version, sha })],
       cwd,
-      timeoutMs: durationMs(config.timeout) ?? 0,
-      graceMs: durationMs(config.stopGrace) ?? 0,
+      timeoutMs: parseDuration(config.timeout) ?? 0,
+      graceMs: parseDuration(config.stopGrace) ?? 0,
     };
     try {
       replaceRecord(unfinished, FILES.request, record);

@@ -1,0 +1,64 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { describe, expect, it } from '@jest/globals';
+import { createCommands } from '../src/commands/index.ts';
+import { parse } from '../src/commands/parse.ts';
+import { logSources } from '../src/monitoring/index.ts';
+import { pipelines, versionSources } from '../src/pipelines/index.ts';
+
+function folders(of: string): string[] {
+  return readdirSync(new URL(`../src/${of}/`, import.meta.url), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort();
+}
+
+describe('adapters', () => {
+  it.each([
+    ['pipelines', [...Object.keys(pipelines), ...Object.keys(versionSources)]],
+    ['monitoring', Object.keys(logSources)],
+  ])('of %s are registered by the names of their folders', (family, keys) => {
+    expect([...new Set(keys)].sort()).toEqual(folders(family));
+    for (const folder of folders(family))
+      expect(existsSync(new URL(`../src/${family}/${folder}/index.ts`, import.meta.url))).toBe(true);
+  });
+  it.each(Object.entries({ ...pipelines, ...versionSources, ...logSources }))(
+    '%s is configured by its own name, and refuses what it does not know',
+    (kind, { config }) => {
+      expect(config.safeParse({ [kind]: './x', nonsense: 1 }).error?.issues).toEqual([
+        expect.objectContaining({ code: 'unrecognized_keys', keys: ['nonsense'] }),
+      ]);
+      expect(config.safeParse({ [kind]: './x' }).success).toBe(true);
+      expect(config.safeParse({}).success).toBe(false);
+    },
+  );
+});
+
+describe('commands', () => {
+  // Help is about what they are; nothing is run.
+  const commands = createCommands({} as Parameters<typeof createCommands>[0]);
+  const vocabulary = { services: ['storefront', 'billing'], environments: ['staging', 'production'] };
+
+  it('are those of the folder', () => {
+    const files = readdirSync(new URL('../src/commands/', import.meta.url)).map((file) => file.replace('.ts', ''));
+    const helpers = ['index', 'types', 'parse', 'scope', 'log-file'];
+    expect(commands.map(({ name }) => name).sort()).toEqual(files.filter((file) => !helpers.includes(file)).sort());
+  });
+  it('have names and aliases of their own', () => {
+    const words = commands.flatMap(({ aliases, name }) => [name, ...aliases]);
+    expect(new Set(words).size).toBe(words.length);
+    for (const word of words) expect(word).toBe(word.toLowerCase());
+  });
+  it('have each verb once', () => {
+    const verbs = commands.flatMap(({ actions }) => Object.keys(actions));
+    expect(new Set(verbs).size).toBe(verbs.length);
+  });
+  it.each(commands.map((command) => [command.name, command] as const))('%s explains itself', (name, command) => {
+    expect(command.summary).toMatch(/^[A-Z].{9,119}\.$/);
+    expect(command.usage.split(' ')[0]).toBe(name);
+    expect(command.examples.length).toBeGreaterThan(0);
+    for (const example of [command.example, ...command.examples]) {
+      const parsed = parse(example, commands, vocabulary);
+      expect(parsed).toMatchObject({ ok: true, command: { name } });
+    }
+  });
+});
