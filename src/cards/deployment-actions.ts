@@ -55,6 +55,7 @@ export function deploymentActions({ view, viewer }: DeploymentInput, sign: SignA
         style: 'positive',
       }),
     );
+  if (it.state === 'attention') actions.asking.push(close(it, sign));
   // A deployment that never started changed nothing, so there is nothing to take back.
   const ran = it.state === 'succeeded' || it.state === 'failed' || (it.state === 'cancelled' && it.startedAt !== null);
   if (!outdated && ran && rollbackTo !== null) actions.asking.push(rollback(it, rollbackTo, sign));
@@ -70,6 +71,19 @@ function approve(it: Deployment, sign: SignAction): ActionData {
     bind: bindOf(it),
     style: 'positive',
   });
+}
+
+/** Nothing else runs there until somebody looked at the pipeline and says so. */
+function close(it: Deployment, sign: SignAction): Asking {
+  return {
+    title: 'Close as failed…',
+    required: true,
+    optional: false,
+    placeholder: 'What did you find?',
+    actions: [
+      button(sign, 'deploy.close', 'Close as failed', { bind: bindOf(it), style: 'destructive', inputs: 'auto' }),
+    ],
+  };
 }
 
 function reject(it: Deployment, sign: SignAction): Asking {

@@ -14,6 +14,7 @@ export const VERBS = [
   'deploy.reject',
   'deploy.rollback',
   'deploy.retry',
+  'deploy.close', // a person looked: the one that needs attention is over
   'logs.form',
   'logs.query',
   'logs.download',

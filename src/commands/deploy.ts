@@ -237,6 +237,26 @@ export function deployCommand(deps: DeployCommandDeps): Command {
         : reply;
     };
 
+  const close: Action = async (turn, bind, inputs) => {
+    const reason = (inputs.reason ?? '').trim().slice(0, 200);
+    if (reason === '')
+      return {
+        kind: 'refusal',
+        refusal: {
+          ok: false,
+          code: 'ARGUMENT_MISSING',
+          message: 'Say what you found.',
+          next: 'The reason goes into the audit.',
+        },
+      };
+    const { person, place } = turn;
+    const result = await deploys.close({ person, id: bind.id ?? '', reason, conversation: place.conversation });
+    const shown = result.ok || result.code === 'NOT_PENDING' ? result.deployment : undefined;
+    if (!shown) return { kind: 'refusal', refusal: result as Refusal };
+    const current = (await deploys.get(shown.id)) ?? shown;
+    return { kind: 'living', card: await render(current, place.kind === 'personal' ? 'requester' : 'channel') };
+  };
+
   const view: Action = async (turn, bind) => {
     const deployment = await deploys.get(bind.id ?? '');
     if (!deployment)
@@ -305,6 +325,7 @@ export function deployCommand(deps: DeployCommandDeps): Command {
       'deploy.reject': decide('reject'),
       'deploy.rollback': again('rollback'),
       'deploy.retry': again('retry'),
+      'deploy.close': close,
     },
   };
 }

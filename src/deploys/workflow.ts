@@ -6,7 +6,7 @@ import type { ReadTx } from '../store/types.ts';
 import { digestOf } from './digest.ts';
 import { find, type GatherDeps, type Gathered, gather, runningVersion, type Wish } from './gather.ts';
 import { sourcesOf } from './machine.ts';
-import { alreadyDecided, busy, evaluateRequest, evaluateVote, type RequestDecision } from './policy.ts';
+import { alreadyDecided, busy, denied, evaluateRequest, evaluateVote, type RequestDecision } from './policy.ts';
 import { announce, show } from './show.ts';
 import type { Deployment, DeployView, EnvironmentPolicy, Vote } from './types.ts';
 
@@ -49,6 +49,13 @@ export interface Deploys {
   request(request: DeployRequest): Promise<{ ok: true; deployment: Deployment; duplicate: boolean } | Refusal>;
   /** Approves or rejects. A refusal for what is decided already comes with the deployment, to show it as it is. */
   decide(input: Decide): Promise<{ ok: true; deployment: Deployment } | (Refusal & { deployment?: Deployment })>;
+  /** A person looked at a deployment that needs attention: it is over, and the environment is free again. */
+  close(input: {
+    person: Person;
+    id: string;
+    reason: string;
+    conversation: string;
+  }): Promise<{ ok: true; deployment: Deployment } | (Refusal & { deployment?: Deployment })>;
   /** Where a rollback of this service and environment would go. */
   rollbackTarget(service: string, environment: string): Promise<{ version: string; sha: string } | Refusal>;
   get(id: string): Promise<Deployment | null>;
@@ -296,6 +303,47 @@ export function createDeploys(deps: DeployDeps): Deploys {
       });
   };
 
+  const close: Deploys['close'] = async ({ conversation, id, person, reason }) => {
+    const known = await store.read((tx) => tx.deployments.get(id));
+    if (known === null) return refuse('DEPLOYMENT_UNKNOWN', `There is no deployment #${id}.`);
+    const { environment, service, version } = known;
+    const access = await deps.authoriser.authorise(
+      person,
+      { permission: 'cancel', service, environment },
+      { fresh: true },
+    );
+    const record = {
+      actor: person,
+      action: 'deploy.close',
+      deployment: id,
+      service,
+      environment,
+      version,
+      conversation,
+    };
+    return store.transaction(async (tx) => {
+      const refused = async (refusal: Refusal) => {
+        await tx.audit.append({ ...record, outcome: 'refused', code: refusal.code }, deps.now());
+        return { ...refusal, deployment: known };
+      };
+      if (!access.allowed) return refused(denied(access));
+      const changed = await tx.deployments.change(
+        id,
+        { from: ['attention'] },
+        {
+          state: 'failed',
+          finishedAt: deps.now().toISOString(),
+          problem: { code: 'PIPELINE_LOST', message: `Closed by ${person.name}: ${reason}` },
+        },
+      );
+      if (changed.kind !== 'changed') return refused(refuse('NOT_PENDING', `#${id} does not need a person any more.`));
+      await tx.audit.append({ ...record, outcome: 'done', code: 'OK', details: { reason } }, deps.now());
+      await show(tx, changed.deployment, catalog());
+      await announce(tx, changed.deployment, catalog(), 'ended');
+      return { ok: true as const, deployment: changed.deployment };
+    });
+  };
+
   const currentDigest = (deployment: Deployment) =>
     digestOf({ ...deployment, policy: catalog().policyHash(deployment.service, deployment.environment) });
 
@@ -315,13 +363,15 @@ export function createDeploys(deps: DeployDeps): Deploys {
   const view = (deployment: Deployment, audience: DeployView['audience']) =>
     store.read(async (tx): Promise<DeployView> => {
       const { environment, service, state } = deployment;
-      const [newest] = await tx.deployments.list({
+      const recent = await tx.deployments.list({
         service,
         environment,
         states: ['queued', 'running', 'attention', 'succeeded', 'failed', 'cancelled'],
-        limit: 1,
+        limit: 10,
       });
-      const outdated = newest !== undefined && newest.id !== deployment.id && Number(newest.id) > Number(deployment.id);
+      // By when they ran, not by when they were asked for: an older request may be approved later.
+      const ranAt = (each: Deployment) => each.startedAt ?? each.createdAt;
+      const outdated = recent.some((each) => each.id !== deployment.id && ranAt(each) > ranAt(deployment));
       const back =
         !outdated && (state === 'succeeded' || state === 'failed')
           ? await lastGood(tx, service, environment, deployment.sha)
@@ -342,6 +392,7 @@ export function createDeploys(deps: DeployDeps): Deploys {
     plan,
     request,
     decide,
+    close,
     rollbackTarget,
     get: (id) => store.read((tx) => tx.deployments.get(id)),
     view,

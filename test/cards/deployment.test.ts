@@ -48,7 +48,7 @@ describe('buttons of a deployment', () => {
     ['queued, requester', []],
     ['running, requester', ['Logs', 'Open the run']],
     ['running, approvals', ['Open the run']],
-    ['attention, requester', ['Logs', 'Open the run']],
+    ['attention, requester', ['Close as failed…', '  Close as failed', 'Logs', 'Open the run']],
     ['succeeded, requester', ['Rollback to 1.2.2…', '  Roll back to 1.2.2', 'Logs', 'Open the run']],
     ['succeeded, approvals', ['Open the run']],
     ['failed, channel', ['Retry 1.2.3', 'Rollback to 1.2.2…', '  Roll back to 1.2.2', 'Logs', 'Open the run']],

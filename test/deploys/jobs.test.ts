@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { PipelineError } from '../../src/errors.ts';
+import { person } from '../helpers/deployments.ts';
 import { type Bench, CHANNEL, createBench, refused, sha, unknown } from './bench.ts';
 
 let bench: Bench;
@@ -152,6 +153,35 @@ describe('a trigger whose answer is lost', () => {
     await bench.store.runDue();
     expect(bench.pipeline.triggered).toHaveLength(1);
     expect(await bench.get(id)).toMatchObject({ state: 'running' });
+  });
+});
+
+describe('what needs a person', () => {
+  const stuck = async () => {
+    const { id } = await bench.asking();
+    bench.pipeline.statusFails = new PipelineError('PIPELINE_LOST', 'The run is gone.');
+    await bench.store.runDue();
+    await bench.jobs.poll({ id });
+    expect(await bench.get(id)).toMatchObject({ state: 'attention' });
+    return id;
+  };
+  const close = (id: string, name: string) =>
+    bench.deploys.close({ person: person(name), id, reason: 'looked: nothing runs', conversation: 'a:dana' });
+
+  it('holds the environment until somebody with the right closes it, with a reason', async () => {
+    const id = await stuck();
+    expect(await bench.ask({ version: '1.2.0' })).toMatchObject({ ok: false, code: 'ENV_BUSY' });
+    bench.denied.add('kim cancel');
+    expect(await close(id, 'kim')).toMatchObject({ ok: false, code: 'ACCESS_DENIED' });
+    expect(await bench.get(id)).toMatchObject({ state: 'attention' });
+    expect(await close(id, 'dana')).toMatchObject({ ok: true, deployment: { state: 'failed' } });
+    expect(await close(id, 'dana')).toMatchObject({ ok: false, code: 'NOT_PENDING' });
+    expect(bench.trail().filter((line) => line.startsWith('deploy.close'))).toEqual([
+      'deploy.close refused ACCESS_DENIED',
+      'deploy.close done OK',
+      'deploy.close refused NOT_PENDING',
+    ]);
+    expect(await bench.ask({ version: '1.2.0' })).toMatchObject({ ok: true });
   });
 });
 

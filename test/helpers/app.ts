@@ -30,6 +30,7 @@ export interface TestApp {
   folder: string;
   /** Everything that was logged. */
   log(): string;
+  groups: Readonly<Record<'web' | 'leads', string>>;
   dana: Person;
   /** May approve, may not deploy. */
   alex: Person;
@@ -45,6 +46,8 @@ export interface TestAppOptions extends Pick<AppOptions, 'now'> {
   /** More of shipmate.yaml, appended. */
   yaml?: string;
   approve?: string;
+  /** Microsoft Graph instead of the static list. */
+  graph?: { url: string; credential: NonNullable<AppOptions['credential']> };
 }
 
 /** The deploy program: writes a line for each run, waits while a file says so, fails for 1.1.0. */
@@ -57,6 +60,11 @@ if [ "$2" = "1.1.0" ]; then echo "smoke test: total is wrong"; exit 1; fi
 echo "::sha $3"
 echo "$2" > "$4/$1.version"
 `;
+
+const PEOPLE = `people:
+  - { id: ${ids.dana}, groups: [web] }
+  - { id: ${ids.alex}, groups: [leads] }
+  - { id: ${ids.robin}, groups: [leads] }`;
 
 /** The whole bot over HTTP, in Teams mode with real tokens, deploying from a small git repository by a small program. */
 export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
@@ -76,10 +84,7 @@ url: https://shipmate.example
 ports: { public: 0, internal: 0 }
 credentials: { secret: "\${BOT_SECRET}" }
 groups: { web: ${GROUPS.web}, leads: ${GROUPS.leads} }
-people:
-  - { id: ${ids.dana}, groups: [web] }
-  - { id: ${ids.alex}, groups: [leads] }
-  - { id: ${ids.robin}, groups: [leads] }
+${options.graph ? 'directory: graph' : PEOPLE}
 channels: { web: "${WEB_CHANNEL}", approvals: "${APPROVALS_CHANNEL}" }
 environments:
   staging: {}
@@ -104,7 +109,13 @@ ${options.yaml ?? ''}`,
     const config = loadConfig(file, env);
     const app = await createApp(config, {
       trust: { openIdMetadataUrl: teams.openIdMetadataUrl, serviceOrigins: [teams.origin] },
-      credential: { getToken: async () => ({ token: 'outbound-token', expiresOnTimestamp: Date.now() + 3_600_000 }) },
+      credential: {
+        getToken: async (scope: string) =>
+          options.graph && scope.includes('graph')
+            ? options.graph.credential.getToken(scope)
+            : { token: 'outbound-token', expiresOnTimestamp: Date.now() + 3_600_000 },
+      } as NonNullable<AppOptions['credential']>,
+      ...(options.graph ? { graphUrl: options.graph.url } : {}),
       logger: createLogger({ level: 'debug', redact: createRedactor(config.secrets), stream }),
       references: [WEB_CHANNEL, APPROVALS_CHANNEL].map((conversationId) => ({
         conversationId,
@@ -127,6 +138,7 @@ ${options.yaml ?? ''}`,
     port: running.port,
     folder,
     log: () => lines.join(''),
+    groups: GROUPS,
     dana: teams.person({ name: 'Dana', id: ids.dana }),
     alex: teams.person({ name: 'Alex', id: ids.alex }),
     robin: teams.person({ name: 'Robin', id: ids.robin }),
