@@ -12,6 +12,8 @@ async function main(): Promise<void> {
       process.send?.({ commits: await (await import('./shipmate.ts')).commitsPerSecond() });
     if (message.ask === 'stop') process.exit(0);
   });
+  // The driver is gone: nobody measures any more.
+  process.once('disconnect', () => process.exit(0));
   process.send?.({ port });
 }
 
