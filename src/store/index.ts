@@ -75,15 +75,14 @@ export async function createStore(options: StoreOptions): Promise<Store> {
   let closed = false;
   let lane: Promise<unknown> = Promise.resolve();
   const running = new Set<Promise<unknown>>();
-  const exclusively = <T>(work: () => Promise<T>): Promise<T> => {
+  const exclusively = <T>(work: () => Promise<T>, before: () => Promise<unknown> = async () => {}): Promise<T> => {
     if (!engine.serial) {
       const mine = work();
       const settled: Promise<unknown> = mine.catch(() => {}).finally(() => running.delete(settled));
       running.add(settled);
       return mine;
     }
-    // A closed or crashed PGlite does not refuse a transaction, it hangs: ask it something first.
-    const mine = lane.then(() => engine.probe()).then(work);
+    const mine = lane.then(before).then(work);
     lane = mine.catch(() => {});
     return mine;
   };
@@ -93,7 +92,9 @@ export async function createStore(options: StoreOptions): Promise<Store> {
       if (closed) throw closedError();
       const afterCommit: (() => void)[] = [];
       try {
-        const result = await exclusively(() => db.transaction().execute((trx) => fn(txOf(trx, jobs, afterCommit))));
+        // A closed or crashed PGlite does not refuse a transaction, it hangs: it is asked something first.
+        const run = () => db.transaction().execute((trx) => fn(txOf(trx, jobs, afterCommit)));
+        const result = await exclusively(run, engine.probe);
         for (const act of afterCommit) act();
         return result;
       } catch (error) {
