@@ -36,7 +36,7 @@ services:
   );
   const config = loadConfig(file, { SHIPMATE_DATA: data, PATH: process.env.PATH });
   const app = await createApp(config, {
-    trust: { openIdMetadataUrl: metadataUrl, serviceOrigins: [origin] },
+    trust: { openIdMetadataUrl: metadataUrl, serviceOrigins: [origin], requestsPerSecond: 100_000 },
     credential: { getToken: async () => ({ token: 'bench', expiresOnTimestamp: Date.now() + 3_600_000 }) },
     logger: createLogger({ level: 'error', redact: createRedactor() }),
     references: [

@@ -89,6 +89,7 @@ export class ShipmateActivityHandler extends TeamsActivityHandler {
     const known = await this.#deps.store.read((tx) => tx.references.get(incoming.ref.conversationId));
     await this.#remember(incoming.ref);
     if (this.#welcomed.has(incoming.ref.conversationId)) return;
+    if (this.#welcomed.size >= REMEMBERED) this.#welcomed.clear();
     this.#welcomed.add(incoming.ref.conversationId);
     // Once per conversation, not once per start. A seeded reference has no welcome yet; it is a channel of the configuration.
     if (known && known.dead === undefined && incoming.place.kind !== 'personal') return;

@@ -54,6 +54,7 @@ export function readIncoming(activity: ActivityLike, catalog: Catalog): Incoming
   const conversation = activity.conversation?.id ?? '';
   const base = baseOf(conversation);
   const kind = kindOf(activity);
+  const targeted = activity.recipient?.isTargeted === true;
   const person: Person = {
     id: activity.from?.aadObjectId ?? '',
     tenantId,
@@ -67,7 +68,10 @@ export function readIncoming(activity: ActivityLike, catalog: Catalog): Incoming
       conversation,
       base,
       kind,
-      services: [...catalog.services.values()].filter(({ channel }) => channel === base).map(({ name }) => name),
+      // What only the sender sees is not answered in public: nothing belongs here then.
+      services: targeted
+        ? []
+        : [...catalog.services.values()].filter(({ channel }) => channel === base).map(({ name }) => name),
     },
     ref: {
       conversationId: base,
@@ -78,7 +82,7 @@ export function readIncoming(activity: ActivityLike, catalog: Catalog): Incoming
       bot: { id: activity.recipient?.id ?? '', name: activity.recipient?.name ?? 'Shipmate' },
       ...(kind === 'personal' && person.id !== '' ? { personId: person.id } : {}),
     },
-    targeted: activity.recipient?.isTargeted === true,
+    targeted,
   };
 }
 

@@ -246,3 +246,19 @@ describe('cards that were tampered with', () => {
     expect(t.log()).not.toMatch(/"code":"INTERNAL"|a turn failed/);
   });
 });
+
+describe('a targeted message', () => {
+  it('is never answered in public, not even by a deploy', async () => {
+    const place = { kind: 'channel', id: WEB_CHANNEL } as const;
+    const threads: string[] = [];
+    const personal = t.teams.cards(t.dana.personal).length;
+    for (const text of ['status', 'help', 'xyzzy']) {
+      const activity = t.dana.activity({ type: 'message', text }, place);
+      activity.recipient = { ...(activity.recipient as object), isTargeted: true };
+      threads.push((activity.conversation as { id: string }).id);
+      await t.teams.raw(JSON.stringify(activity), { authorization: `Bearer ${await t.teams.tokens.mint()}` });
+    }
+    await eventually(() => t.teams.cards(t.dana.personal).length === personal + 3);
+    expect(t.teams.state.activities.filter(({ conversation }) => threads.includes(conversation))).toEqual([]);
+  });
+});
