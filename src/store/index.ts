@@ -10,6 +10,7 @@ import { deploymentsIn } from './deployments.ts';
 import { DurableFs, durableParams, lockFolder } from './folder.ts';
 import { JobEngine } from './jobs.ts';
 import { MIGRATIONS } from './migrations/index.ts';
+import { remembering } from './remembered.ts';
 import { auditIn, claimsIn, outboxIn, referencesIn, settingsIn } from './repositories.ts';
 import type { Database } from './schema.ts';
 import type { Jobs, ReadTx, Store, Tx } from './types.ts';
@@ -87,13 +88,21 @@ export async function createStore(options: StoreOptions): Promise<Store> {
     return mine;
   };
 
+  // With several processes on one PostgreSQL somebody else may write, so nothing is remembered there.
+  const direct = readTxOf(db);
+  const memory = engine.serial ? remembering(direct) : { reader: direct, forget: () => {} };
+
   const transaction = async <T>(fn: (tx: Tx) => Promise<T>): Promise<T> => {
     for (let attempt = 1; ; attempt += 1) {
       if (closed) throw closedError();
       const afterCommit: (() => void)[] = [];
       try {
         // A closed or crashed PGlite does not refuse a transaction, it hangs: it is asked something first.
-        const run = () => db.transaction().execute((trx) => fn(txOf(trx, jobs, afterCommit)));
+        const run = () =>
+          db
+            .transaction()
+            .execute((trx) => fn(txOf(trx, jobs, afterCommit)))
+            .finally(memory.forget);
         const result = await exclusively(run, engine.probe);
         for (const act of afterCommit) act();
         return result;
@@ -105,11 +114,10 @@ export async function createStore(options: StoreOptions): Promise<Store> {
     }
   };
 
-  const reader = readTxOf(db);
   const read = async <T>(fn: (tx: ReadTx) => Promise<T>): Promise<T> => {
     if (closed) throw closedError();
     try {
-      return await exclusively(() => fn(reader));
+      return await exclusively(() => fn(memory.reader));
     } catch (error) {
       throw unavailable(error) ?? error;
     }
