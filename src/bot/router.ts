@@ -2,6 +2,7 @@ import type { Cards } from '../cards/index.ts';
 import { VERBS } from '../cards/types.ts';
 import { parse } from '../commands/parse.ts';
 import type { Action, Command, Reply, Turn } from '../commands/types.ts';
+import { baseOf } from '../conversations.ts';
 import type { Catalog } from '../deploys/types.ts';
 import { type ReasonCode, type Refusal, refuse, ShipmateError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -240,9 +241,10 @@ export function createRouter(deps: RouterDeps): Router {
     outgoing: Outgoing,
     replyTo?: string,
   ): Promise<boolean> => {
-    const ref = conversation.startsWith(incoming.place.base)
-      ? incoming.ref
-      : ((await store.read((tx) => tx.references.get(conversation))) ?? incoming.ref);
+    const ref =
+      baseOf(conversation) === incoming.place.base
+        ? incoming.ref
+        : ((await store.read((tx) => tx.references.get(conversation))) ?? incoming.ref);
     for (let attempt = 1; attempt <= POST_TRIES; attempt += 1) {
       const result = await connector.post(ref, conversation, outgoing, replyTo);
       if (result.kind === 'sent') return true;

@@ -3,12 +3,12 @@ import type { AuditRecord } from '../audit/types.ts';
 import { PipelineError, type ReasonCode, refuse, ShipmateError } from '../errors.ts';
 import type { Pipeline, RunRef, RunStatus } from '../pipelines/types.ts';
 import type { DeploymentPatch, Tx } from '../store/types.ts';
+import type { DeployDeps } from './decisions.ts';
 import { digestOf } from './digest.ts';
 import { sourcesOf } from './machine.ts';
 import { evaluateTrigger } from './policy.ts';
 import { announce, show, showPrevious } from './show.ts';
 import { type Deployment, FINAL_STATES, type Service } from './types.ts';
-import type { DeployDeps } from './workflow.ts';
 
 /** How long one poll job watches before it hands over to the next; short, so that a stop need not wait. */
 const WATCH_MS = 5_000;

@@ -1,18 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import type { Person } from '../access/types.ts';
 import type { AuditRecord } from '../audit/types.ts';
 import { type Refusal, refuse } from '../errors.ts';
 import type { ReadTx } from '../store/types.ts';
+import { createDecisions, type Decisions, type DeployDeps } from './decisions.ts';
 import { digestOf } from './digest.ts';
-import { find, type GatherDeps, type Gathered, gather, runningVersion, type Wish } from './gather.ts';
-import { sourcesOf } from './machine.ts';
-import { alreadyDecided, busy, denied, evaluateRequest, evaluateVote, type RequestDecision } from './policy.ts';
-import { announce, show } from './show.ts';
-import type { Deployment, DeployView, EnvironmentPolicy, Vote } from './types.ts';
-
-export interface DeployDeps extends GatherDeps {
-  now: () => Date;
-}
+import { find, type Gathered, gather, runningVersion, type Wish } from './gather.ts';
+import { busy, evaluateRequest, type RequestDecision } from './policy.ts';
+import { show } from './show.ts';
+import type { Deployment, DeployView, EnvironmentPolicy } from './types.ts';
 
 /** What would happen, and whether it may. Nothing is written. */
 export interface Plan {
@@ -33,29 +28,10 @@ export interface DeployRequest extends Wish {
   confirmedSha?: string;
 }
 
-export interface Decide {
-  person: Person;
-  id: string;
-  /** Digest on the card that was clicked. */
-  digest: string;
-  decision: Vote['decision'];
-  reason: string | null;
-  conversation: string;
-}
-
-export interface Deploys {
+export interface Deploys extends Decisions {
   plan(wish: Wish): Promise<Plan | Refusal>;
   /** Persists the deployment, its audit entry, its cards and its next job in one transaction; refusals are audited. */
   request(request: DeployRequest): Promise<{ ok: true; deployment: Deployment; duplicate: boolean } | Refusal>;
-  /** Approves or rejects. A refusal for what is decided already comes with the deployment, to show it as it is. */
-  decide(input: Decide): Promise<{ ok: true; deployment: Deployment } | (Refusal & { deployment?: Deployment })>;
-  /** A person looked at a deployment that needs attention: it is over, and the environment is free again. */
-  close(input: {
-    person: Person;
-    id: string;
-    reason: string;
-    conversation: string;
-  }): Promise<{ ok: true; deployment: Deployment } | (Refusal & { deployment?: Deployment })>;
   /** Where a rollback of this service and environment would go. */
   rollbackTarget(service: string, environment: string): Promise<{ version: string; sha: string } | Refusal>;
   get(id: string): Promise<Deployment | null>;
@@ -193,160 +169,6 @@ export function createDeploys(deps: DeployDeps): Deploys {
     };
   };
 
-  const decide = async (input: Decide) => {
-    const { decision, id, person } = input;
-    const known = await store.read((tx) => tx.deployments.get(id));
-    const record = (
-      deployment: Deployment | null,
-      more: Pick<AuditRecord, 'outcome' | 'code'> & Partial<AuditRecord>,
-    ): AuditRecord => ({
-      actor: person,
-      action: `deploy.${decision}`,
-      deployment: id,
-      conversation: input.conversation,
-      digest: input.digest,
-      ...(deployment && {
-        service: deployment.service,
-        environment: deployment.environment,
-        version: deployment.version,
-      }),
-      ...more,
-    });
-    if (known === null) {
-      const refusal = refuse('DEPLOYMENT_UNKNOWN', `There is no deployment #${id}.`);
-      await store.transaction((tx) =>
-        tx.audit.append(record(null, { outcome: 'refused', code: refusal.code }), deps.now()),
-      );
-      return refusal;
-    }
-    const { service, environment } = known;
-    // Fresh: a cached answer may colour a card, it may not decide. Outside the transaction, since it is a network call.
-    const access = await deps.authoriser.authorise(
-      person,
-      { permission: 'approve', service, environment },
-      { fresh: true },
-    );
-
-    return store
-      .transaction(async (tx) => {
-        const refused = async (refusal: Refusal, deployment: Deployment) => {
-          await tx.audit.append(record(deployment, { outcome: 'refused', code: refusal.code }), deps.now());
-          return { ...refusal, deployment };
-        };
-        const before = (await tx.deployments.get(id)) ?? known;
-        const judge = async (deployment: Deployment) =>
-          evaluateVote({
-            deployment,
-            voter: person,
-            access,
-            decision,
-            cardDigest: input.digest,
-            currentDigest: currentDigest(deployment),
-            holder: await tx.deployments.holder(service, environment),
-            now: deps.now(),
-          });
-        const first = await judge(before);
-        if (!first.ok) return refused(first, before);
-        const at = deps.now().toISOString();
-        const vote: Vote = { person, decision, at, ...(input.reason === null ? {} : { reason: input.reason }) };
-        // Locks the row: from here on nobody else votes, so counting again is exact.
-        if (!(await tx.deployments.vote(id, vote)))
-          return refused(refuse('ALREADY_VOTED', 'You have decided on this already.'), before);
-        const locked = (await tx.deployments.get(id)) ?? before;
-        // Decided while this vote waited for the row: it must not stay, or it would count as the one that decided.
-        if (locked.state !== 'awaiting_approval') {
-          const decided = withoutVote(locked, person.id);
-          throw new VoteUndone(alreadyDecided(decided), decided);
-        }
-        const approvals = locked.votes.filter((each) => each.decision === 'approve').length;
-        const state =
-          decision === 'reject'
-            ? 'rejected'
-            : approvals >= (locked.approval?.count ?? 1)
-              ? 'queued'
-              : 'awaiting_approval';
-        const changed = await tx.deployments.change(
-          id,
-          { from: state === 'awaiting_approval' ? ['awaiting_approval'] : sourcesOf(state) },
-          state === 'rejected'
-            ? {
-                state,
-                finishedAt: at,
-                problem: input.reason === null ? null : { code: 'APPROVAL_REJECTED', message: input.reason },
-              }
-            : { state },
-        );
-        // The vote must not stay behind an approval that did not go through: the whole transaction is given up.
-        if (changed.kind === 'busy') throw new VoteUndone(busy(changed.deployment), before);
-        if (changed.kind === 'stale') throw new VoteUndone(alreadyDecided(locked), before);
-        const { deployment } = changed;
-        await tx.audit.append(
-          record(deployment, {
-            outcome: 'done',
-            code: 'OK',
-            ...(input.reason === null ? {} : { details: { reason: input.reason } }),
-          }),
-          deps.now(),
-        );
-        await show(tx, deployment, catalog());
-        if (deployment.state === 'queued') await tx.jobs.send('deploy.trigger', { id });
-        if (deployment.state === 'rejected') await announce(tx, deployment, catalog(), 'ended');
-        return { ok: true as const, deployment };
-      })
-      .catch(async (error: unknown) => {
-        if (!(error instanceof VoteUndone)) throw error;
-        const { refusal, deployment } = error;
-        await store.transaction((tx) =>
-          tx.audit.append(record(deployment, { outcome: 'refused', code: refusal.code }), deps.now()),
-        );
-        return { ...refusal, deployment };
-      });
-  };
-
-  const close: Deploys['close'] = async ({ conversation, id, person, reason }) => {
-    const known = await store.read((tx) => tx.deployments.get(id));
-    if (known === null) return refuse('DEPLOYMENT_UNKNOWN', `There is no deployment #${id}.`);
-    const { environment, service, version } = known;
-    const access = await deps.authoriser.authorise(
-      person,
-      { permission: 'cancel', service, environment },
-      { fresh: true },
-    );
-    const record = {
-      actor: person,
-      action: 'deploy.close',
-      deployment: id,
-      service,
-      environment,
-      version,
-      conversation,
-    };
-    return store.transaction(async (tx) => {
-      const refused = async (refusal: Refusal) => {
-        await tx.audit.append({ ...record, outcome: 'refused', code: refusal.code }, deps.now());
-        return { ...refusal, deployment: known };
-      };
-      if (!access.allowed) return refused(denied(access));
-      const changed = await tx.deployments.change(
-        id,
-        { from: ['attention'] },
-        {
-          state: 'failed',
-          finishedAt: deps.now().toISOString(),
-          problem: { code: 'PIPELINE_LOST', message: `Closed by ${person.name}: ${reason}` },
-        },
-      );
-      if (changed.kind !== 'changed') return refused(refuse('NOT_PENDING', `#${id} does not need a person any more.`));
-      await tx.audit.append({ ...record, outcome: 'done', code: 'OK', details: { reason } }, deps.now());
-      await show(tx, changed.deployment, catalog());
-      await announce(tx, changed.deployment, catalog(), 'ended');
-      return { ok: true as const, deployment: changed.deployment };
-    });
-  };
-
-  const currentDigest = (deployment: Deployment) =>
-    digestOf({ ...deployment, policy: catalog().policyHash(deployment.service, deployment.environment) });
-
   const rollbackTarget = async (serviceName: string, environmentName: string) => {
     const found = find(catalog(), serviceName, environmentName);
     if (!found.ok) return found;
@@ -391,8 +213,7 @@ export function createDeploys(deps: DeployDeps): Deploys {
   return {
     plan,
     request,
-    decide,
-    close,
+    ...createDecisions(deps),
     rollbackTarget,
     get: (id) => store.read((tx) => tx.deployments.get(id)),
     view,
@@ -414,18 +235,4 @@ async function lastGood(
   const first = await tx.deployments.lastSucceeded(service, environment);
   if (first?.fromVersion == null || first.fromSha === null || first.kind === 'rollback') return null;
   return first.fromSha === exceptSha ? null : { version: first.fromVersion, sha: first.fromSha };
-}
-
-function withoutVote(deployment: Deployment, personId: string): Deployment {
-  return { ...deployment, votes: deployment.votes.filter((vote) => vote.person.id !== personId) };
-}
-
-class VoteUndone extends Error {
-  readonly refusal: Refusal;
-  readonly deployment: Deployment;
-  constructor(refusal: Refusal, deployment: Deployment) {
-    super(refusal.message);
-    this.refusal = refusal;
-    this.deployment = deployment;
-  }
 }
