@@ -156,7 +156,7 @@ export async function createStore(options: StoreOptions): Promise<Store> {
         sql`insert into settings (key, value) values ('health', ${new Date().toISOString()})
             on conflict (key) do update set value = excluded.value`.execute(db),
       ).then(
-        () => null,
+        () => jobs.problem(),
         (error: unknown) => reasonOf(error),
       );
       return Promise.race([write, late]).finally(() => clearTimeout(timer));

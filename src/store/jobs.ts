@@ -10,6 +10,7 @@ const RETRIES = { retryLimit: 300, retryDelay: 1, retryBackoff: true, retryDelay
 /** A killed process's job is taken over after this time without a sign of life (pg-boss's least). */
 const HEARTBEAT_S = 10;
 const DAY_S = 86_400;
+const TROUBLE_MS = 5_000;
 
 /** Workers of each queue in this process. */
 const QUEUES: Readonly<Record<JobName, number>> = {
@@ -32,6 +33,7 @@ export class JobEngine {
   /** With one connection no worker can take a job while a transaction is open. */
   readonly #serial: boolean;
   #started = false;
+  #trouble: { at: number; message: string } | null = null;
 
   constructor(connection: { connectionString: string } | { db: Db; backend: 'pglite' }, logger: Logger) {
     this.#logger = logger;
@@ -47,7 +49,10 @@ export class JobEngine {
       reindex: false,
       monitorVacuum: false,
     });
-    this.#boss.on('error', (error) => logger.error('job engine', { error }));
+    this.#boss.on('error', (error) => {
+      this.#trouble = { at: Date.now(), message: error.message };
+      logger.error('job engine', { error });
+    });
     this.#boss.on('warning', (warning) => logger.debug('job engine', { warning }));
   }
 
@@ -70,6 +75,13 @@ export class JobEngine {
 
   work<Q extends JobName>(queue: Q, handler: (data: JobData[Q]) => Promise<void>): void {
     this.#handlers.set(queue, handler as Handler);
+  }
+
+  /** Null when jobs run; else why not. Its own supervision looks every second, so trouble that is over is soon forgotten. */
+  problem(): string | null {
+    if (!this.#started) return 'the job engine is not running';
+    const trouble = this.#trouble;
+    return trouble !== null && Date.now() - trouble.at < TROUBLE_MS ? `the job engine: ${trouble.message}` : null;
   }
 
   async start(): Promise<void> {

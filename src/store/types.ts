@@ -41,7 +41,7 @@ export interface Store {
   start(): Promise<void>;
   /** Waits for running handlers (at most `graceMs`, default 10,000), then closes. */
   stop(options?: { graceMs?: number }): Promise<void>;
-  /** A real round trip that also writes; null when healthy, else why not. Within two seconds. */
+  /** A real round trip that also writes, and whether jobs run; null when healthy, else why not. Within two seconds. */
   health(): Promise<string | null>;
 }
 
