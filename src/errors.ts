@@ -55,6 +55,7 @@ export const REASON_CODES = [
   'ACTION_FORGED',
   'ACTION_EXPIRED',
   'ACTION_UNKNOWN',
+  'ACTION_USED',
   // pipelines and monitoring
   'PIPELINE_UNAVAILABLE',
   'PIPELINE_REJECTED',
@@ -129,6 +130,8 @@ export interface Refusal {
   next?: string;
   /** Valid values or near misses, where the refusal is about a value. */
   options?: string[];
+  /** Whoever refused wrote it into the audit already. */
+  audited?: true;
 }
 
 export function refuse(code: ReasonCode, message: string, more: { next?: string; options?: string[] } = {}): Refusal {

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import restify, { type Request, type Response, type Server } from 'restify';
 import type { BotAnswer } from './bot/adapter.ts';
@@ -106,8 +105,10 @@ export function createServers(deps: ServerDeps): Servers {
     res.setHeader('cache-control', 'no-store');
     res.writeHead(200);
     try {
-      for await (const line of found.lines)
-        if (!res.write(line)) await Promise.race([once(res, 'drain'), once(res, 'close')]);
+      for await (const line of found.lines) {
+        if (gone.signal.aborted) break;
+        if (!res.write(line)) await drained(res);
+      }
     } catch (error) {
       logger.warn('a download broke off', { error });
       res.write('\n(The rest could not be read.)\n');
@@ -117,6 +118,8 @@ export function createServers(deps: ServerDeps): Servers {
 
   const serve = (handler: (req: Request, res: Response) => Promise<void>) => async (req: Request, res: Response) => {
     inFlight += 1;
+    // A handler may be done long before a slow reader has it all.
+    const over = new Promise<void>((resolve) => res.once('close', resolve));
     try {
       await handler(req, res);
     } catch (error) {
@@ -124,7 +127,9 @@ export function createServers(deps: ServerDeps): Servers {
       if (!res.headersSent) answer(res, 500, { error: { code: 'INTERNAL' } });
       else res.end();
     } finally {
-      inFlight -= 1;
+      void over.then(() => {
+        inFlight -= 1;
+      });
     }
   };
 
@@ -194,6 +199,8 @@ function listener(logger: Logger): Server {
   server.server.keepAliveTimeout = 75_000; // longer than the usual proxies', so that they end a connection, not we
   server.server.headersTimeout = 20_000;
   server.server.requestTimeout = 30_000;
+  // restify listens to upgrades without answering: their sockets would stay open for ever and keep the bot from stopping.
+  server.server.removeAllListeners('upgrade');
   server.pre(async (_req: Request, res: Response) => {
     res.setHeader('x-content-type-options', 'nosniff');
     res.setHeader('content-security-policy', "default-src 'none'");
@@ -213,11 +220,26 @@ function listener(logger: Logger): Server {
 
 function listen(server: Server, host: string, port: number, setting: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.server.once('error', (error: NodeJS.ErrnoException) => {
+    // On restify's own emitter: it passes the event on, and throws when nobody listens there.
+    server.once('error', (error: NodeJS.ErrnoException) => {
       const message = `Port ${port} is taken by another program. Stop that one, or choose another port with ${setting}.`;
       reject(error.code === 'EADDRINUSE' ? new ShipmateError('CONFIG_INVALID', message, { cause: error }) : error);
     });
     server.listen(port, host, () => resolve((server.server.address() as AddressInfo).port));
+  });
+}
+
+/** Resolves when more may be written, or when nobody reads any more. Leaves no listener behind. */
+function drained(res: Response): Promise<void> {
+  return new Promise((resolve) => {
+    if (res.destroyed) return resolve();
+    const done = () => {
+      res.off('drain', done);
+      res.off('close', done);
+      resolve();
+    };
+    res.on('drain', done);
+    res.on('close', done);
   });
 }
 

@@ -41,7 +41,7 @@ export class ShipmateActivityHandler extends TeamsActivityHandler {
     });
     this.onMembersAdded(async (context, next) => {
       const { membersAdded, recipient } = context.activity;
-      if (membersAdded?.some(({ id }) => id === recipient?.id)) await this.#welcome(context.activity);
+      if (membersAdded?.some((member) => member.id === recipient?.id)) await this.#welcome(context.activity);
       await next();
     });
     this.onInstallationUpdateRemove(async (context, next) => {
@@ -56,7 +56,8 @@ export class ShipmateActivityHandler extends TeamsActivityHandler {
 
   protected override async onInvokeActivity(context: TurnContext): Promise<InvokeResponse> {
     const activity: ActivityLike = context.activity;
-    if (activity.name !== 'adaptiveCard/action') return super.onInvokeActivity(context);
+    // The SDK's own handlers of other invokes take their values for granted and fail on odd ones.
+    if (activity.name !== 'adaptiveCard/action') return { status: 501 };
     const incoming = this.#read(activity);
     await this.#remember(incoming.ref);
     const action = object(object(activity.value)?.action);

@@ -56,7 +56,8 @@ export function readIncoming(activity: ActivityLike, catalog: Catalog): Incoming
   const kind = kindOf(activity);
   const targeted = activity.recipient?.isTargeted === true;
   const person: Person = {
-    id: activity.from?.aadObjectId ?? '',
+    // Object ids are compared as Entra does: another spelling is nobody else.
+    id: (activity.from?.aadObjectId ?? '').toLowerCase(),
     tenantId,
     name: (activity.from?.name ?? 'Somebody').replace(/[\p{Cc}\p{Cf}]/gu, '').slice(0, 80),
     ...(activity.from?.id === undefined ? {} : { channelUserId: activity.from.id }),

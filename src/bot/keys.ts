@@ -76,13 +76,17 @@ export function createSigningKeys(options: { metadataUrl: string; http: Http; no
       const known = keys.get(kid);
       if (known && age < MAX_AGE_MS) return known;
       if (!known && age < COOLDOWN_MS) return null;
-      if (now() - failedAt < FAILURE_COOLDOWN_MS) throw unavailable();
+      // Keys that are a little too old are still the connector's; none at all means no.
+      const stillGood = known && age < 2 * MAX_AGE_MS ? known : null;
+      if (now() - failedAt < FAILURE_COOLDOWN_MS) {
+        if (stillGood) return stillGood;
+        throw unavailable();
+      }
       try {
         await refresh();
       } catch (error) {
         failedAt = now();
-        // Keys that are a little too old are still the connector's; none at all means no.
-        if (known && age < 2 * MAX_AGE_MS) return known;
+        if (stillGood) return stillGood;
         throw unavailable(error);
       }
       return keys.get(kid) ?? null;

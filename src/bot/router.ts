@@ -49,6 +49,7 @@ export interface Click {
 
 const GREETINGS =
   /^(?:hi|hello|hey|hallo|moin|good (?:morning|evening|day)|thanks?|thank you|danke|hola|salut)\b[ !.,]*(?:shipmate|bot)?[ !.]*$/i;
+const LONGEST_GREETING = 60;
 const MAX_INPUT = 2_000;
 const POST_TRIES = 3;
 const LONGEST_WAIT_MS = 3_000;
@@ -67,7 +68,7 @@ export function createRouter(deps: RouterDeps): Router {
 
   const personalChat = async ({ person, place, ref }: Incoming): Promise<string> => {
     if (place.kind === 'personal') return place.conversation;
-    const known = await store.read((tx) => tx.references.personal(person.id));
+    const known = person.id === '' ? null : await store.read((tx) => tx.references.personal(person.id));
     if (known && known.dead === undefined) return known.conversationId;
     const opened = await connector.openPersonal(ref, person);
     if (opened.kind !== 'opened')
@@ -80,7 +81,7 @@ export function createRouter(deps: RouterDeps): Router {
       ...ref,
       conversationId: opened.conversationId,
       kind: 'personal',
-      personId: person.id,
+      ...(person.id === '' ? {} : { personId: person.id }),
     };
     await store.transaction((tx) => tx.references.save(personal));
     return opened.conversationId;
@@ -92,7 +93,8 @@ export function createRouter(deps: RouterDeps): Router {
   };
 
   const answer = async (incoming: Incoming, text: string, activityId: string): Promise<Reply> => {
-    if (text === '' || GREETINGS.test(text)) return run(incoming, 'help', activityId);
+    if (text === '' || (text.length <= LONGEST_GREETING && GREETINGS.test(text)))
+      return run(incoming, 'help', activityId);
     const vocabulary = {
       services: [...catalog().services.keys()],
       environments: [
@@ -108,7 +110,8 @@ export function createRouter(deps: RouterDeps): Router {
       return { kind: 'refusal', refusal: parsed, ...(action ? { action } : {}) };
     }
     const origin = `message:${incoming.place.conversation}:${activityId}`;
-    return parsed.command.run(turnOf(incoming, origin), parsed.args);
+    const reply = await parsed.command.run(turnOf(incoming, origin), parsed.args);
+    return noted(incoming, parsed.command.name, reply);
   };
 
   const run = (incoming: Incoming, name: string, activityId: string): Promise<Reply> => {
@@ -148,7 +151,20 @@ export function createRouter(deps: RouterDeps): Router {
     const action = actions.get(verb);
     if (problem !== null || !action) return refusedClick(incoming, verb, problem ?? 'ACTION_UNKNOWN');
     const { n, v: _, ...bind } = bound;
-    return action(turnOf(incoming, `card:${n ?? ''}`, activityId), bind, inputs);
+    return noted(incoming, verb, await action(turnOf(incoming, `card:${n ?? ''}`, activityId), bind, inputs));
+  };
+
+  /** Refused attempts belong into the audit; who was refused where the attempt itself writes is there already. */
+  const noted = async ({ person, place }: Incoming, action: string, reply: Reply): Promise<Reply> => {
+    if (reply.kind !== 'refusal' || reply.refusal.audited || reply.refusal.code.startsWith('ARGUMENT_')) return reply;
+    const { code } = reply.refusal;
+    await store.transaction((tx) =>
+      tx.audit.append(
+        { actor: person, action, outcome: 'refused', code, conversation: place.conversation },
+        deps.now(),
+      ),
+    );
+    return reply;
   };
 
   const refusedClick = async ({ person, place }: Incoming, verb: string, code: ReasonCode): Promise<Reply> => {

@@ -111,7 +111,7 @@ function rollback(it: Deployment, to: string, sign: SignAction): Asking {
     placeholder: 'What is wrong?',
     actions: [
       button(sign, 'deploy.rollback', `Roll back to ${version}`, {
-        bind: bindOf(it),
+        bind: { ...bindOf(it), to },
         style: 'destructive',
         inputs: 'auto',
       }),

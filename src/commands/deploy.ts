@@ -1,9 +1,10 @@
 import type { Authoriser } from '../access/types.ts';
 import type { Cards } from '../cards/index.ts';
 import { baseOf } from '../conversations.ts';
+import { denied } from '../deploys/policy.ts';
 import type { Catalog, Deployment, DeployView, Service } from '../deploys/types.ts';
 import type { Deploys } from '../deploys/workflow.ts';
-import { PipelineError, type Refusal } from '../errors.ts';
+import { PipelineError, type Refusal, refuse } from '../errors.ts';
 import type { Version } from '../pipelines/types.ts';
 import { homeOf, type Picked, pick, type Scope, scopeOf, showsHere } from './scope.ts';
 import type { Action, Arguments, Command, Reply, Turn } from './types.ts';
@@ -162,6 +163,12 @@ export function deployCommand(deps: DeployCommandDeps): Command {
           next: 'Say `deploy` to ask for your own.',
         },
       };
+    if (bind.kind === 'rollback') {
+      // Needs no approval, so it may only go where a rollback goes now, however old the card is.
+      const target = await deploys.rollbackTarget(bind.service ?? '', bind.environment ?? '');
+      if ('ok' in target) return { kind: 'refusal', refusal: target };
+      if (target.sha !== bind.sha) return { kind: 'refusal', refusal: rollbackMoved(target.version) };
+    }
     const reason = (inputs.reason || bind.reason || '').slice(0, 200);
     return request(turn, {
       kind: bind.kind === 'rollback' ? 'rollback' : 'deploy',
@@ -203,6 +210,10 @@ export function deployCommand(deps: DeployCommandDeps): Command {
           refusal: { ok: false, code: 'DEPLOYMENT_UNKNOWN', message: `There is no deployment #${bind.id ?? ''}.` },
         };
       const { environment, service } = deployment;
+      // First of all: where a rollback would go is not for everybody.
+      const permission = kind === 'rollback' ? 'rollback' : 'deploy';
+      const access = await authoriser.authorise(turn.person, { permission, service, environment });
+      if (!access.allowed) return { kind: 'refusal', refusal: denied(access) };
       const reason = (inputs.reason ?? '').trim().slice(0, 200) || null;
       const once = { ...turn, origin: `${kind}:${deployment.id}:${bind.rev ?? ''}` };
       let reply: Reply;
@@ -220,6 +231,7 @@ export function deployCommand(deps: DeployCommandDeps): Command {
       } else {
         const target = await deploys.rollbackTarget(service, environment);
         if ('ok' in target) return { kind: 'refusal', refusal: target };
+        if (target.version !== bind.to) return { kind: 'refusal', refusal: rollbackMoved(target.version) };
         reply = await request(
           once,
           { kind, service, environment, version: target.version, sha: target.sha, reason },
@@ -328,6 +340,12 @@ export function deployCommand(deps: DeployCommandDeps): Command {
       'deploy.close': close,
     },
   };
+}
+
+function rollbackMoved(version: string): Refusal {
+  return refuse('VERSION_MOVED', `Something was deployed since: a rollback goes to ${version} now.`, {
+    next: 'Say `rollback` to get a new card.',
+  });
 }
 
 /** The form's fields as arguments; what was left empty is missing. */

@@ -132,7 +132,7 @@ export function logsCommand(deps: LogsCommandDeps): Command {
         result = refuse(error.code, error.message, { next: 'Try a shorter time, or again in a minute.' });
       }
     await audit(turn, asked, action, result.ok ? null : result);
-    return result;
+    return result.ok ? result : { ...result, audited: true };
   };
 
   const audited = async (turn: Turn, args: Arguments, refusal: Refusal): Promise<Reply> => {
@@ -142,7 +142,7 @@ export function logsCommand(deps: LogsCommandDeps): Command {
       'logs.read',
       refusal,
     );
-    return { kind: 'refusal', refusal };
+    return { kind: 'refusal', refusal: { ...refusal, audited: true } };
   };
 
   const audit = (turn: Turn, asked: Asked, action: string, refusal: Refusal | null) =>

@@ -63,7 +63,7 @@ export function createDecisions(deps: DeployDeps): Decisions {
       await store.transaction((tx) =>
         tx.audit.append(record(null, { outcome: 'refused', code: refusal.code }), deps.now()),
       );
-      return refusal;
+      return { ...refusal, audited: true };
     }
     const { service, environment } = known;
     // Fresh: a cached answer may colour a card, it may not decide. Outside the transaction, since it is a network call.
@@ -77,7 +77,7 @@ export function createDecisions(deps: DeployDeps): Decisions {
       .transaction(async (tx) => {
         const refused = async (refusal: Refusal, deployment: Deployment) => {
           await tx.audit.append(record(deployment, { outcome: 'refused', code: refusal.code }), deps.now());
-          return { ...refusal, deployment };
+          return { ...refusal, audited: true as const, deployment };
         };
         const before = (await tx.deployments.get(id)) ?? known;
         const judge = async (deployment: Deployment) =>
@@ -145,7 +145,7 @@ export function createDecisions(deps: DeployDeps): Decisions {
         await store.transaction((tx) =>
           tx.audit.append(record(deployment, { outcome: 'refused', code: refusal.code }), deps.now()),
         );
-        return { ...refusal, deployment };
+        return { ...refusal, audited: true as const, deployment };
       });
   };
 
@@ -170,7 +170,7 @@ export function createDecisions(deps: DeployDeps): Decisions {
     return store.transaction(async (tx) => {
       const refused = async (refusal: Refusal) => {
         await tx.audit.append({ ...record, outcome: 'refused', code: refusal.code }, deps.now());
-        return { ...refusal, deployment: known };
+        return { ...refusal, audited: true as const, deployment: known };
       };
       if (!access.allowed) return refused(denied(access));
       const changed = await tx.deployments.change(

@@ -97,8 +97,9 @@ export type VoteDecision = { ok: true; complete: boolean } | Refusal;
 export function evaluateVote(facts: VoteFacts): VoteDecision {
   const { access, deployment, voter } = facts;
   const { approval } = deployment;
-  if (deployment.state !== 'awaiting_approval' || approval === null) return alreadyDecided(deployment);
+  // First of all: what became of it is shown to approvers only.
   if (!access.allowed) return denied(access);
+  if (deployment.state !== 'awaiting_approval' || approval === null) return alreadyDecided(deployment);
   if (voter.id === deployment.requestedBy.id)
     return refuse('OWN_DEPLOY', 'You asked for this deploy, so somebody else has to decide on it.', {
       next: 'Ask another approver to look at the card.',

@@ -79,7 +79,7 @@ export function createDeploys(deps: DeployDeps): Deploys {
     });
     const refused = async (refusal: Refusal): Promise<Refusal> => {
       await store.transaction((tx) => tx.audit.append(record({ outcome: 'refused', code: refusal.code }), deps.now()));
-      return refusal;
+      return { ...refusal, audited: true };
     };
     const gathered = await gather(deps, input);
     if (!gathered.ok) return refused(gathered);
@@ -87,11 +87,16 @@ export function createDeploys(deps: DeployDeps): Deploys {
     return store.transaction(async (tx) => {
       const refuseHere = async (refusal: Refusal): Promise<Refusal> => {
         await tx.audit.append(record({ outcome: 'refused', code: refusal.code }), deps.now());
-        return refusal;
+        return { ...refusal, audited: true };
       };
       // A click that comes twice finds its deployment before any rule looks at the environment it holds itself.
       const before = await tx.deployments.byOrigin(input.origin);
-      if (before) return { ok: true as const, deployment: before, duplicate: true };
+      if (before)
+        return isSame(before, { ...input, version: gathered.version.name })
+          ? { ok: true as const, deployment: before, duplicate: true }
+          : refuseHere(
+              refuse('ACTION_USED', `This card was used already, for #${before.id}.`, { next: 'Ask for a new one.' }),
+            );
       const decision = await evaluate(tx, input, gathered);
       if (!decision.ok) return refuseHere(decision);
       const inserted = await tx.deployments.insert(newDeployment(input, gathered, decision.approval));
@@ -218,6 +223,16 @@ export function createDeploys(deps: DeployDeps): Deploys {
     get: (id) => store.read((tx) => tx.deployments.get(id)),
     view,
   };
+}
+
+/** A click that comes twice, not another wish on a card that was used. */
+function isSame(before: Deployment, { environment, person, service, version }: DeployRequest): boolean {
+  return (
+    before.requestedBy.id === person.id &&
+    before.service === service &&
+    before.environment === environment &&
+    before.version === version
+  );
 }
 
 /**

@@ -21,6 +21,7 @@ const ids = {
   alex: 'd0000000-0000-4000-8000-00000000aaa2',
   kim: 'd0000000-0000-4000-8000-00000000aaa3',
   robin: 'd0000000-0000-4000-8000-00000000aaa4',
+  sam: 'd0000000-0000-4000-8000-00000000aaa5',
 };
 
 export interface TestApp {
@@ -35,6 +36,8 @@ export interface TestApp {
   /** May approve, may not deploy. */
   alex: Person;
   robin: Person;
+  /** May deploy and approve. */
+  sam: Person;
   /** In no group. */
   kim: Person;
   /** Stops the bot and starts a new one on the same data. `meanwhile` runs while there is none. */
@@ -64,7 +67,8 @@ echo "$2" > "$4/$1.version"
 const PEOPLE = `people:
   - { id: ${ids.dana}, groups: [web] }
   - { id: ${ids.alex}, groups: [leads] }
-  - { id: ${ids.robin}, groups: [leads] }`;
+  - { id: ${ids.robin}, groups: [leads] }
+  - { id: ${ids.sam}, groups: [web, leads] }`;
 
 /** The whole bot over HTTP, in Teams mode with real tokens, deploying from a small git repository by a small program. */
 export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
@@ -142,6 +146,7 @@ ${options.yaml ?? ''}`,
     dana: teams.person({ name: 'Dana', id: ids.dana }),
     alex: teams.person({ name: 'Alex', id: ids.alex }),
     robin: teams.person({ name: 'Robin', id: ids.robin }),
+    sam: teams.person({ name: 'Sam', id: ids.sam }),
     kim: teams.person({ name: 'Kim', id: ids.kim }),
     async restart(meanwhile = async () => {}) {
       await self.app.stop();

@@ -92,6 +92,10 @@ describe('a request with a good token', () => {
     ['without a sender', { from: undefined }, 400, 'REQUEST_MALFORMED'],
     ['with a conversation that is a list', { conversation: [] }, 400, 'REQUEST_MALFORMED'],
     ['with an object for an id', { id: {} }, 400, 'REQUEST_MALFORMED'],
+    ['without an id', { id: undefined }, 400, 'REQUEST_MALFORMED'],
+    ['with an id that no database takes', { id: 'a\u0000b' }, 400, 'REQUEST_MALFORMED'],
+    ['with an id without an end', { id: 'x'.repeat(2_001) }, 400, 'REQUEST_MALFORMED'],
+    ['with a name that is none', { recipient: { id: '28:bot', name: {} } }, 400, 'REQUEST_MALFORMED'],
   ])('%s is turned away', async (_what, fields, status, code) => {
     await turnedAway(async () => t.teams.raw(message(fields), await bearer()), status, code);
   });
