@@ -40,6 +40,12 @@ export function drawSample(cards: Cards, name: string, input: unknown): Card {
       return cards.help(input as Parameters<Cards['help']>[0]);
     case 'welcome':
       return cards.welcome();
+    case 'why':
+      return cards.why(input as Parameters<Cards['why']>[0]);
+    case 'inbox':
+      return cards.inbox(input as Parameters<Cards['inbox']>[0]);
+    case 'command-form':
+      return cards.commandForm(input as Parameters<Cards['commandForm']>[0]);
     case 'notice':
       return cards.notice(input as Parameters<Cards['notice']>[0]);
     default:

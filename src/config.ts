@@ -1,9 +1,10 @@
 import { globSync } from 'node:fs';
 import path from 'node:path';
+import { issueLines } from './config/choose.ts';
 import { type ConfigDocument, readDocument, UNSET } from './config/document.ts';
 import type { Report } from './config/policy.ts';
 import { ConfigError, type Problem } from './config/problems.ts';
-import { issueLines, resolve, type SourcedService } from './config/resolve.ts';
+import { resolve, type SourcedService } from './config/resolve.ts';
 import { included, main } from './config/schema.ts';
 import type { LoadedConfig } from './config/types.ts';
 
@@ -48,6 +49,7 @@ export function loadConfig(file: string, env: Env): LoadedConfig {
       dataDir: env.SHIPMATE_DATA,
       logLevel: env.LOG_LEVEL,
       programEnv: { PATH: env.PATH, HOME: env.HOME, LANG: env.LANG, TZ: env.TZ },
+      files: documents.map(({ file }) => path.resolve(file)),
       secrets: secretsOf(documents, parsed.data.credentials?.secret, parsed.data.store),
     },
     (...line) => document.problems.push(document.problem(...line)),

@@ -50,6 +50,26 @@ export const REASON_CODES = [
   'APPROVERS_EMPTY',
   'DIGEST_CHANGED',
   'NOT_RETRYABLE',
+  'ENV_LOCKED',
+  'LOCK_HELD', // there is a lock already
+  'LOCK_UNKNOWN',
+  'FROZEN',
+  'VERSION_BLOCKED', // somebody rolled back from it there
+  'BLOCK_UNKNOWN',
+  'NOT_PROMOTED', // the same commit does not run well on the environment before
+  'WITHDRAWN',
+  'SUPERSEDED', // a newer one took its place
+  'CANCELLED',
+  'NOT_CANCELLABLE',
+  'OUT_OF_BAND', // something else was deployed there, and not by the bot
+  'BREAK_GLASS', // rules were broken by somebody who may; a second person has to look at it
+  'REVIEW_OWN', // nobody reviews their own
+  'REVIEW_ESCALATED',
+  'GATE_UNKNOWN',
+  'GATE_REJECTED',
+  'TIME_INVALID',
+  'UNHEALTHY', // the check after the deploy failed
+  'HEALTHY',
   'DEPLOYMENT_UNKNOWN',
   // card actions
   'ACTION_FORGED',
@@ -70,6 +90,7 @@ export const REASON_CODES = [
   // platform
   'CONFIG_INVALID',
   'CONFIG_LOADED',
+  'AUDIT_ANCHORED',
   'STORE_UNAVAILABLE',
   'STORE_IN_USE',
   'CONNECTOR_FAILED',
@@ -132,8 +153,18 @@ export interface Refusal {
   options?: string[];
   /** Whoever refused wrote it into the audit already. */
   audited?: true;
+  /** The rule that refused, and who could go on and from when, where that is known. */
+  rule?: string;
+  /** Names of groups. */
+  who?: readonly string[];
+  /** ISO 8601. */
+  until?: string;
 }
 
-export function refuse(code: ReasonCode, message: string, more: { next?: string; options?: string[] } = {}): Refusal {
+export function refuse(
+  code: ReasonCode,
+  message: string,
+  more: Omit<Refusal, 'ok' | 'code' | 'message'> = {},
+): Refusal {
   return { ok: false, code, message, ...more };
 }

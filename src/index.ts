@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { createApp } from './app.ts';
 import { loadConfig } from './config.ts';
 import { ShipmateError } from './errors.ts';
+import { watchFiles } from './reload.ts';
 
 const USAGE = `shipmate [--config shipmate.yaml]
 
@@ -42,6 +43,12 @@ async function main(): Promise<void> {
       },
     );
   };
+  const reload = () =>
+    void app
+      .reload(() => loadConfig(values.config, process.env))
+      .catch((error: unknown) => app.logger.error('the configuration could not be read again', { error }));
+  process.on('SIGHUP', reload);
+  watchFiles(() => config.files, reload, app.logger);
   process.once('SIGTERM', () => stop('SIGTERM'));
   process.once('SIGINT', () => stop('SIGINT'));
   await app.start();

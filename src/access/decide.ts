@@ -6,8 +6,9 @@ type Denied = Extract<AccessDecision, { allowed: false }>;
 /** The grants that could allow this request, whoever asks. */
 function grantsFor(policy: AccessPolicy, request: AccessRequest): Grant[] {
   return policy.grants.filter(
-    ({ environments, permissions, services }) =>
+    ({ commands, environments, permissions, services }) =>
       permissions.includes(request.permission) &&
+      coversCommand(commands, request) &&
       covers(services, request.service) &&
       covers(environments, request.environment),
   );
@@ -16,6 +17,12 @@ function grantsFor(policy: AccessPolicy, request: AccessRequest): Grant[] {
 /** A grant with a scope covers only what is named; a request without a name is not covered by a narrower grant. */
 function covers(scope: readonly string[] | undefined, name: string | undefined): boolean {
   return scope === undefined || (name !== undefined && scope.includes(name));
+}
+
+/** Who may do something about one command may do so about that one; approvers of a place approve its commands too. */
+function coversCommand(commands: readonly string[] | undefined, request: AccessRequest): boolean {
+  if (commands === undefined) return request.permission !== 'run';
+  return request.permission === 'view' || (request.command !== undefined && commands.includes(request.command));
 }
 
 /** Object ids of the groups that have to be asked for, to decide this request. */
@@ -84,6 +91,7 @@ const VERBS: Readonly<Record<Permission, string>> = {
   'break-glass': 'break the glass for',
   audit: 'read the audit',
   admin: 'administer Shipmate',
+  run: 'run this command on',
 };
 
 /** The directory could not answer: no. */

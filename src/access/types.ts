@@ -12,6 +12,7 @@ export const PERMISSIONS = [
   'break-glass',
   'audit',
   'admin',
+  'run', // a declared command
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 
@@ -38,6 +39,8 @@ export interface Grant {
   groups: readonly string[];
   services?: readonly string[];
   environments?: readonly string[];
+  /** For declared commands only. A grant without one covers everything but those. */
+  commands?: readonly string[];
 }
 
 export interface AccessPolicy {
@@ -53,6 +56,8 @@ export interface AccessRequest {
   /** Left out for permissions that are not about a service (audit, admin). */
   service?: string;
   environment?: string;
+  /** The declared command that it is about. */
+  command?: string;
 }
 
 export type AccessDecision =

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from './canonical.ts';
 import { isAscending, outOfPlace } from './order.ts';
-import type { AuditBreak, AuditEntry, AuditRecord, AuditVerification } from './types.ts';
+import type { AuditBreak, AuditEntry, AuditHead, AuditRecord, AuditVerification } from './types.ts';
 
 export const GENESIS = { seq: 0, hash: '0'.repeat(64) } as const;
 
@@ -56,14 +56,21 @@ const MOST_NAMED = 100;
  * - `changed`: its hash does not fit its content, or the row after it, itself intact, was chained to another hash (it
  *   was written anew, hash and all). Of two neighbours that don't fit, the earlier one is named.
  * - `removed`: its number is missing; `reordered`: it is there, at another place (see `outOfPlace`).
- * - `truncated`: the `anchor`, a head that was kept elsewhere, is beyond the last entry. Without an anchor neither a
- *   missing end nor a last row that was written anew can show; an anchor whose row has another hash is `changed`.
+ * - `truncated`: the newest of the `anchors`, heads that were kept elsewhere, is beyond the last entry. Without an anchor
+ *   neither a missing end nor a last row that was written anew can show; a row with another hash than one of its anchors
+ *   is `changed`.
  * Holds a number per entry, so that a million entries are a few megabytes.
  */
 export async function verifyChain(
   entries: AsyncIterable<AuditEntry> | Iterable<AuditEntry>,
-  anchor?: { seq: number; hash: string },
+  anchors: AuditHead | readonly AuditHead[] = [],
 ): Promise<AuditVerification> {
+  const anchored = new Map<number, Set<string>>();
+  let newest = 0;
+  for (const { hash, seq } of [anchors].flat()) {
+    anchored.set(seq, (anchored.get(seq) ?? new Set()).add(hash));
+    newest = Math.max(newest, seq);
+  }
   const changed = new Set<number>();
   const seqs: number[] = [];
   let head: { seq: number; hash: string } = GENESIS;
@@ -76,7 +83,8 @@ export async function verifyChain(
     // A row with a number that no row can have was put in, whatever its hash says.
     const intact = Number.isSafeInteger(seq) && seq > 0 && hashEntry(entry) === hash;
     if (!intact) changed.add(seq);
-    if (anchor && seq === anchor.seq && hash !== anchor.hash) changed.add(seq);
+    // Two lines that name different hashes for one row are not both true, whatever the row says.
+    for (const claimed of anchored.get(seq) ?? []) if (claimed !== hash) changed.add(seq);
 
     const previous = awaitNext.get(seq - 1);
     awaitNext.delete(seq - 1);
@@ -97,7 +105,7 @@ export async function verifyChain(
     ...gaps(seqs),
     ...(isAscending(seqs) ? [] : outOfPlace(seqs)).map((seq) => ({ kind: 'reordered' as const, seq })),
   ].sort((a, b) => a.seq - b.seq);
-  if (anchor && head.seq < anchor.seq) breaks.push({ kind: 'truncated', afterSeq: head.seq });
+  if (head.seq < newest) breaks.push({ kind: 'truncated', afterSeq: head.seq });
   return { ok: breaks.length === 0, entries: seqs.length, head, breaks };
 }
 

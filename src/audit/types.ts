@@ -32,6 +32,12 @@ export interface AuditEntry extends AuditRecord {
   hash: string;
 }
 
+/** The last entry of a chain, as an anchor names it. */
+export interface AuditHead {
+  seq: number;
+  hash: string;
+}
+
 export type AuditBreak =
   | { kind: 'changed'; seq: number }
   /** `through` names the last row of a long gap; else one row is missing. */
@@ -42,6 +48,6 @@ export type AuditBreak =
 export interface AuditVerification {
   ok: boolean;
   entries: number;
-  head: { seq: number; hash: string };
+  head: AuditHead;
   breaks: AuditBreak[];
 }

@@ -65,7 +65,13 @@ export function createOutboxFlush(deps: OutboxDeps): (data: { key: string }) => 
   const updated = async (row: OutboxRow, result: SendResult): Promise<void> => {
     if (result.kind === 'sent') {
       const activityId = row.activityId ?? result.activityId;
-      await store.transaction((tx) => tx.outbox.sent(row.key, { version: row.version, activityId }));
+      await store.transaction(async (tx) => {
+        const now = await tx.outbox.get(row.key);
+        await tx.outbox.sent(row.key, { version: row.version, activityId });
+        // Another replica edited it meanwhile with something newer, and this edit may have arrived last: once more, then.
+        if (now !== null && now.sentVersion > row.version)
+          await tx.outbox.put({ key: now.key, conversation: now.conversation, payload: now.payload });
+      });
     } else if (result.kind === 'retry') await again(row.key, result.afterMs);
     else if (result.kind === 'unknown') await again(row.key, UPDATE_AGAIN_MS);
     else if (result.kind === 'gone') {

@@ -13,7 +13,7 @@ import { plain } from './text.ts';
 import type { Connector, Outgoing } from './types.ts';
 
 export interface RouterDeps {
-  commands: readonly Command[];
+  commands: { all(): readonly Command[]; actions: ReadonlyMap<string, Action> };
   cards: Cards;
   catalog: () => Catalog;
   connector: Connector;
@@ -56,7 +56,7 @@ const LONGEST_WAIT_MS = 3_000;
 
 export function createRouter(deps: RouterDeps): Router {
   const { cards, catalog, commands, connector, logger, store } = deps;
-  const actions = new Map<string, Action>(commands.flatMap((command) => Object.entries(command.actions)));
+  const { actions } = commands;
 
   const turnOf = (incoming: Incoming, origin: string, activityId?: string): Turn => ({
     person: incoming.person,
@@ -103,7 +103,7 @@ export function createRouter(deps: RouterDeps): Router {
         ),
       ],
     };
-    const parsed = parse(text, commands, vocabulary);
+    const parsed = parse(text, commands.all(), vocabulary);
     if (!parsed.ok) {
       const action =
         parsed.code === 'COMMAND_UNKNOWN' ? ({ title: 'Show what I can do', verb: 'help.show' } as const) : undefined;
@@ -115,7 +115,7 @@ export function createRouter(deps: RouterDeps): Router {
   };
 
   const run = (incoming: Incoming, name: string, activityId: string): Promise<Reply> => {
-    const command = commands.find((each) => each.name === name);
+    const command = commands.all().find((each) => each.name === name);
     if (!command) throw new Error(`no command ${name}`);
     return command.run(turnOf(incoming, `message:${activityId}`), {});
   };
@@ -244,7 +244,7 @@ export function createRouter(deps: RouterDeps): Router {
       tone: refusal.code === 'COMMAND_UNKNOWN' ? 'info' : refusal.code === 'INTERNAL' ? 'attention' : 'warning',
       title: titleOf(refusal.code),
       message: refusal.message,
-      ...(refusal.next === undefined ? {} : { next: refusal.next }),
+      ...nextOf(refusal),
       ...(refusal.options === undefined ? {} : { options: refusal.options }),
       code: refusal.code,
       ...(helping ? { action: helping } : {}),
@@ -300,9 +300,18 @@ function readData(data: unknown): { token: string; inputs: Record<string, string
 function titleOf(code: ReasonCode): string {
   if (code.startsWith('ACCESS_')) return 'You may not do this';
   if (code === 'COMMAND_UNKNOWN') return 'I did not understand that';
+  if (code === 'FROZEN') return 'Not during the freeze';
+  if (code === 'ENV_LOCKED') return 'It is locked';
   if (code.startsWith('ARGUMENT_') || code.endsWith('_UNKNOWN')) return 'One thing is missing';
   if (code === 'INTERNAL') return 'That went wrong';
   return 'I did not do this';
+}
+
+/** What to do, and who could. */
+function nextOf({ next, who }: Refusal): { next?: string } {
+  const could = who && who.length > 0 && next?.includes(who[0] ?? '') !== true ? `Who could: ${who.join(', ')}.` : '';
+  const all = [next ?? '', could].filter(Boolean).join(' ');
+  return all === '' ? {} : { next: all };
 }
 
 function refusalLine({ code, message, next, options }: Refusal): string {

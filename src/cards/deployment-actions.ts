@@ -44,8 +44,18 @@ export function deploymentActions({ view, viewer }: DeploymentInput, sign: SignA
       actions.primary.push(approve(it, sign));
       actions.asking.push(reject(it, sign));
     }
+    if (audience !== 'approvals') actions.asking.push(cancel(it, sign, 'Withdraw'));
     return actions;
   }
+  if (it.state === 'running' && it.gate !== null && it.gate.answer === null) {
+    const bind = { ...bindOf(it), gate: it.gate.id };
+    actions.primary.push(
+      button(sign, 'gate.answer', 'Yes, go on', { bind: { ...bind, answer: 'yes' }, style: 'positive' }),
+    );
+    actions.secondary.push(button(sign, 'gate.answer', 'No, stop', { bind: { ...bind, answer: 'no' } }));
+  }
+  if (audience === 'approvals' && it.breakGlass !== null && it.breakGlass.review === null)
+    actions.asking.push(review(it, sign));
   // What follows a deployment is for those who work on the service; the approvers' channel only sees how it ended.
   if (audience === 'approvals') return actions;
   if (!outdated && (it.state === 'failed' || it.state === 'cancelled' || it.state === 'expired'))
@@ -56,6 +66,13 @@ export function deploymentActions({ view, viewer }: DeploymentInput, sign: SignA
       }),
     );
   if (it.state === 'attention') actions.asking.push(close(it, sign));
+  if (view.cancellable) actions.asking.push(cancel(it, sign, it.state === 'running' ? 'Cancel the run' : 'Withdraw'));
+  if (view.blocked !== null && it.state !== 'running')
+    actions.secondary.push(
+      button(sign, 'version.unblock', `Let ${plain(view.blocked.version, 20)} back in`, {
+        bind: { service: it.service, environment: it.environment, version: view.blocked.sha },
+      }),
+    );
   // A deployment that never started changed nothing, so there is nothing to take back.
   const ran = it.state === 'succeeded' || it.state === 'failed' || (it.state === 'cancelled' && it.startedAt !== null);
   if (!outdated && ran && rollbackTo !== null) actions.asking.push(rollback(it, rollbackTo, sign));
@@ -83,6 +100,27 @@ function close(it: Deployment, sign: SignAction): Asking {
     actions: [
       button(sign, 'deploy.close', 'Close as failed', { bind: bindOf(it), style: 'destructive', inputs: 'auto' }),
     ],
+  };
+}
+
+/** A second person says that they looked at it. */
+function review(it: Deployment, sign: SignAction): Asking {
+  return {
+    title: 'Review…',
+    required: true,
+    optional: false,
+    placeholder: 'What did you find?',
+    actions: [button(sign, 'glass.review', 'I have looked at it', { bind: bindOf(it), inputs: 'auto' })],
+  };
+}
+
+function cancel(it: Deployment, sign: SignAction, title: string): Asking {
+  return {
+    title: `${title}…`,
+    required: false,
+    optional: true,
+    placeholder: 'Why?',
+    actions: [button(sign, 'deploy.cancel', title, { bind: bindOf(it), inputs: 'auto' })],
   };
 }
 

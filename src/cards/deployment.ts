@@ -31,7 +31,7 @@ const schema = z.strictObject({
   note: runs,
   problem: z.array(z.strictObject({ message: z.string() })).max(1),
   hasFacts: z.boolean(),
-  facts: z.array(fact).max(5),
+  facts: z.array(fact).max(7),
   ...evidenceData,
   ...changesData,
   footer: z.string(),
@@ -58,7 +58,10 @@ export const deployment: CardDefinition<DeploymentInput, z.infer<typeof schema>>
     const { now, view } = input;
     const { deployment: it } = view;
     const line = stateLine(it, now);
-    const title = `${plain(it.service, 60)} ${plain(it.version, 50)} → ${plain(it.environment, 50)}`;
+    const title =
+      it.command === null
+        ? `${plain(it.service, 60)} ${plain(it.version, 50)} → ${plain(it.environment, 50)}`
+        : `${plain(it.command.name, 60)} ${plain(it.service, 60)} on ${plain(it.environment, 50)}`;
     const summary = `${title}: ${line.word}`;
     const note = noteOf(input);
     const refreshed = (input.refreshUserIds ?? []).slice(0, REFRESHED);
@@ -105,7 +108,10 @@ function problemOf(it: Deployment): { message: string }[] {
 /** One sentence under the title: what it waits for, what runs now, how to start again. */
 function noteOf({ view, viewer }: DeploymentInput): Run[] {
   const { approverGroups, audience, deployment: it } = view;
-  const command = `\`deploy ${plain(it.service, 60)} ${plain(it.version, 50)} to ${plain(it.environment, 50)}\``;
+  const command =
+    it.command === null
+      ? `\`deploy ${plain(it.service, 60)} ${plain(it.version, 50)} to ${plain(it.environment, 50)}\``
+      : `\`${plain(it.command.name, 60)} ${plain(it.service, 60)} ${plain(it.environment, 50)}\``;
   switch (it.state) {
     case 'awaiting_approval': {
       const groups = list(approverGroups, 5);
@@ -120,6 +126,25 @@ function noteOf({ view, viewer }: DeploymentInput): Run[] {
       const missing = (it.approval?.count ?? 1) - it.votes.filter(({ decision }) => decision === 'approve').length;
       return prose(missing > 1 ? `It starts once ${missing} more people have approved.` : 'Approving starts it.', 100);
     }
+    case 'scheduled':
+      return prose('Every rule is asked again when it starts.', 100);
+    case 'waiting': {
+      const { position } = view;
+      return prose(
+        position === null || position <= 1
+          ? 'It is the next, once the environment is free.'
+          : `It is number ${position} of those that wait for the environment.`,
+        150,
+      );
+    }
+    case 'running':
+      if (it.gate !== null && it.gate.answer === null) return prose(`It asks: ${plain(it.gate.question, 300)}`, 400);
+      if (it.cancel !== null)
+        return prose(
+          `${plain(it.cancel.person.name, 60)} asked it to stop. It ends as soon as the pipeline lets it.`,
+          200,
+        );
+      return [];
     case 'queued':
       return prose('It starts in a moment.', 100);
     case 'attention':
@@ -128,6 +153,16 @@ function noteOf({ view, viewer }: DeploymentInput): Run[] {
         300,
       );
     case 'succeeded':
+      if (it.watch?.state === 'unhealthy' && !view.outdated)
+        return prose(`▲ The check afterwards failed: ${plain(it.watch.problem ?? 'no answer', 250)}`, 350, {
+          color: 'attention',
+        });
+      if (it.command !== null) return [];
+      if (it.watch?.state === 'watching' && !view.outdated)
+        return prose(
+          `${plain(it.version, 50)} runs in ${plain(it.environment, 50)} now, and is watched for a while.`,
+          200,
+        );
       return view.outdated
         ? prose('A newer deployment has been made since.', 100)
         : prose(`${plain(it.version, 50)} runs in ${plain(it.environment, 50)} now.`, 200);
@@ -147,16 +182,18 @@ function factsOf(view: DeployView): Fact[] {
   const { approverGroups, deployment: it } = view;
   const waiting = it.state === 'awaiting_approval';
   const asker = plain(it.requestedBy.name, 60) || 'somebody';
-  const kind = it.kind === 'deploy' ? '' : it.kind === 'rollback' ? ' (a rollback)' : ' (once more)';
+  const kind = { deploy: '', command: '', rollback: ' (a rollback)', retry: ' (once more)' }[it.kind];
   const approved = it.votes.filter(({ decision }) => decision === 'approve');
   const names = list(
     approved.map(({ person }) => person.name),
     5,
   );
   const found: (Fact | null)[] = [
-    factOf('Version', fromTo(it)),
+    it.command === null ? factOf('Version', fromTo(it)) : inputsOf(it.command.inputs),
     factOf('Asked by', `${asker}${kind}`),
-    it.reason ? factOf('Reason', plain(it.reason, 200)) : null,
+    // The glass has the reason.
+    it.reason && it.breakGlass === null ? factOf('Reason', plain(it.reason, 200)) : null,
+    it.breakGlass === null ? null : factOf('Glass', glassOf(it.breakGlass)),
     it.approval === null
       ? null
       : it.state === 'rejected'
@@ -169,9 +206,34 @@ function factsOf(view: DeployView): Fact[] {
           : approved.length > 0
             ? factOf('Approval', `Approved by ${names}`)
             : null,
-    waiting && it.approval ? timeFact('Expires', it.approval.expiresAt) : whenOf(it),
+    it.gate?.answer ? factOf('Gate', gateOf(it.gate)) : null,
+    it.scheduledFor !== null && it.startedAt === null && it.finishedAt === null
+      ? timeFact('Starts', it.scheduledFor)
+      : null,
+    waiting && it.approval
+      ? timeFact('Expires', it.approval.expiresAt)
+      : it.scheduledFor !== null && it.startedAt === null && it.finishedAt === null
+        ? null
+        : whenOf(it),
   ];
   return found.filter((each) => each !== null);
+}
+
+function inputsOf(inputs: Record<string, string>): Fact | null {
+  const given = Object.entries(inputs).map(([name, value]) => `${plain(name, 30)}=${plain(value, 60)}`);
+  return given.length === 0 ? null : factOf('With', given.slice(0, 6).join(', '));
+}
+
+function glassOf({ broken, reason, review }: NonNullable<Deployment['breakGlass']>): string {
+  const rules = broken.length === 0 ? 'no rule was in the way' : `past ${list(broken, 5)}`;
+  const seen =
+    review === null ? 'not reviewed yet' : `reviewed by ${plain(review.person.name, 60)}: ${plain(review.note, 120)}`;
+  return `Broken (${rules}): ${plain(reason, 200)} · ${seen}`;
+}
+
+function gateOf({ answer, question }: NonNullable<Deployment['gate']>): string {
+  const said = answer?.approved ? 'yes' : 'no';
+  return `${plain(question, 120)} · ${plain(answer?.person.name ?? '', 60)}: ${said}`;
 }
 
 function rejection(it: Deployment): Fact | null {

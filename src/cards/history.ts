@@ -87,11 +87,12 @@ function rowOf(it: Deployment): Data['rows'][number] {
     sign,
     tone: stateTone,
     runs: [
-      text(plain(it.version, 50), { weight: 'bolder' }),
+      text(plain(it.command?.name ?? it.version, 50), { weight: 'bolder' }),
       text(` → ${plain(it.environment, 50)}`),
-      ...(it.kind === 'deploy'
+      ...(it.kind === 'deploy' || it.kind === 'command'
         ? []
         : [text(it.kind === 'rollback' ? ' · rollback' : ' · once more', { isSubtle: true })]),
+      ...(it.breakGlass === null ? [] : [text(' · glass broken', { color: 'attention' })]),
     ],
     details,
     hasTime: at !== '',

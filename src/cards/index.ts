@@ -1,8 +1,10 @@
+import { commandForm } from './command-form.ts';
 import { deployConfirm } from './deploy-confirm.ts';
 import { deployForm } from './deploy-form.ts';
 import { deployment } from './deployment.ts';
 import { help } from './help.ts';
 import { history } from './history.ts';
+import { inbox } from './inbox.ts';
 import { logs } from './logs.ts';
 import { logsForm } from './logs-form.ts';
 import { notice } from './notice.ts';
@@ -10,20 +12,24 @@ import { type CardDefinition, loadTemplate, renderCard } from './render.ts';
 import { status } from './status.ts';
 import type {
   Card,
+  CommandFormInput,
   DeployConfirmInput,
   DeployFormInput,
   DeploymentInput,
   HelpInput,
   HistoryInput,
+  InboxInput,
   LogsFormInput,
   LogsInput,
   NoticeInput,
   SignAction,
   StatusInput,
   WhoamiInput,
+  WhyInput,
 } from './types.ts';
 import { welcome } from './welcome.ts';
 import { whoami } from './whoami.ts';
+import { why } from './why.ts';
 
 /** Every card there is. Each is safe with any text and at most 80 KB as UTF-16, whatever it is given. */
 export interface Cards {
@@ -38,6 +44,9 @@ export interface Cards {
   help(input: HelpInput): Card;
   welcome(): Card;
   notice(input: NoticeInput): Card;
+  why(input: WhyInput): Card;
+  inbox(input: InboxInput): Card;
+  commandForm(input: CommandFormInput): Card;
 }
 
 /**
@@ -68,5 +77,8 @@ export function createCards(options: { sign: SignAction }): Cards {
     help: card(help),
     welcome: () => welcomed(undefined),
     notice: card(notice),
+    why: card(why),
+    inbox: card(inbox),
+    commandForm: card(commandForm),
   };
 }

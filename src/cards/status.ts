@@ -116,6 +116,7 @@ function rowOf(each: Row, now: Date): z.infer<typeof row> {
       text(`: ${plain(current.version, 50)}, asked by ${plain(current.requestedBy.name, 60)}`, { size: 'small' }),
     ]);
   }
+  for (const note of each.notes ?? []) notes.push([text(`▲ ${plain(note, 200)}`, { color: 'warning', size: 'small' })]);
   if (drift)
     notes.push([
       text(`▲ The last deployment brought ${plain(drift.deployed, 50)}`, { color: 'warning', size: 'small' }),

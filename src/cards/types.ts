@@ -14,6 +14,16 @@ export const VERBS = [
   'deploy.reject',
   'deploy.rollback',
   'deploy.retry',
+  'deploy.cancel', // withdraw, or ask a run to stop
+  'deploy.why', // every rule, for a wish that was refused
+  'version.unblock',
+  'gate.answer',
+  'glass.review',
+  'lock.remove',
+  'approvals.show',
+  'command.form',
+  'command.plan',
+  'command.confirm',
   'deploy.close', // a person looked: the one that needs attention is over
   'logs.form',
   'logs.query',
@@ -55,7 +65,15 @@ export interface DeployFormInput {
 }
 
 export interface DeployConfirmInput {
-  kind: 'deploy' | 'rollback';
+  kind: 'deploy' | 'rollback' | 'command';
+  /** The declared command, with what was typed. */
+  command?: { name: string; inputs: Readonly<Record<string, string>> };
+  /** Why the glass is to be broken, and the rules that would refuse. */
+  glass?: { reason: string; broken: readonly string[] };
+  /** ISO 8601. */
+  scheduledFor?: string;
+  /** What else is worth knowing before: a freeze that begins soon, who is before it. */
+  notes?: readonly string[];
   service: string;
   environment: EnvironmentPolicy;
   version: string;
@@ -138,7 +156,48 @@ export interface StatusInput {
     last: Deployment | null;
     /** Running or waiting now. */
     current: Deployment | null;
+    /** Who keeps deploys out, why, and what freezes now or soon. */
+    notes?: readonly string[];
   }[];
+}
+
+export interface WhyInput {
+  /** "storefront 1.2.3 → production". */
+  title: string;
+  environment: string;
+  production: boolean;
+  /** What would happen, in one sentence. */
+  verdict: 'yes' | 'asks' | 'no';
+  answer: string;
+  findings: readonly { rule: string; verdict: 'pass' | 'needs' | 'refuse' | 'broken'; note: string }[];
+  /** What to do, who could, from when. */
+  next?: string;
+  code?: string;
+  fromVersion: string | null;
+  fromSha: string | null;
+  version: string | null;
+  sha: string | null;
+  changes: readonly Commit[];
+  changesTotal: number;
+}
+
+export interface InboxInput {
+  /** Deployments that wait for the person. */
+  items: readonly { deployment: Deployment; what: 'approve' | 'answer' | 'review'; production: boolean }[];
+}
+
+export interface CommandFormInput {
+  name: string;
+  summary: string;
+  services: readonly string[];
+  service?: string;
+  environments: readonly string[];
+  environment?: string;
+  inputs: readonly { name: string; label: string; required: boolean; choices: readonly string[] }[];
+  values: Readonly<Record<string, string>>;
+  problem?: Refusal;
+  /** What the button's token binds. */
+  bind: Record<string, string>;
 }
 
 export interface HistoryInput {

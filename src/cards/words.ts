@@ -48,6 +48,8 @@ export interface StateWord {
 
 const STATES: Readonly<Record<DeploymentState, StateWord>> = {
   awaiting_approval: { sign: '◷', word: 'Waiting for approval', tone: 'warning' },
+  scheduled: { sign: '○', word: 'Scheduled', tone: 'accent' },
+  waiting: { sign: '○', word: 'Waiting its turn', tone: 'warning' },
   queued: { sign: '◷', word: 'Queued', tone: 'warning' },
   running: { sign: '●', word: 'Running', tone: 'accent' },
   attention: { sign: '▲', word: 'A person must look', tone: 'attention' },
@@ -66,15 +68,27 @@ export function stateWord(state: DeploymentState): StateWord {
 
 /** The same with what belongs to it: progress, duration, where it failed, by whom. */
 export function stateLine(deployment: Deployment, now: Date): StateWord {
-  const base = STATES[deployment.state];
+  const base = { ...STATES[deployment.state], ...special(deployment) };
   const more = detail(deployment, now);
   return more === '' ? base : { ...base, word: `${base.word}${more}` };
+}
+
+/** Where the state alone says too little. */
+function special({ gate, problem, state, watch }: Deployment): Partial<StateWord> {
+  if (state === 'running' && gate !== null && gate.answer === null)
+    return { sign: '◷', word: 'Waiting for an answer', tone: 'warning' };
+  if (state === 'succeeded' && watch?.state === 'unhealthy') return { sign: '✖', word: 'Unhealthy', tone: 'attention' };
+  if (state === 'cancelled' && problem?.code === 'WITHDRAWN') return { word: 'Withdrawn' };
+  if (state === 'cancelled' && problem?.code === 'SUPERSEDED') return { word: 'Superseded' };
+  if (state === 'cancelled' && problem?.code === 'OUT_OF_BAND') return { word: 'Void' };
+  return {};
 }
 
 function detail(deployment: Deployment, now: Date): string {
   const { finishedAt, stages, startedAt, state, votes } = deployment;
   switch (state) {
     case 'running': {
+      if (deployment.gate !== null && deployment.gate.answer === null) return '';
       const elapsed = between(startedAt, now);
       const current = stages.findIndex((stage) => stage.state === 'running');
       const at = current >= 0 ? current + 1 : stages.filter((stage) => stage.state !== 'waiting').length;
@@ -86,6 +100,7 @@ function detail(deployment: Deployment, now: Date): string {
         .join('');
     }
     case 'succeeded': {
+      if (deployment.watch?.state === 'unhealthy') return '';
       const took = between(startedAt, finishedAt);
       return took === null ? '' : ` in ${duration(took)}`;
     }
@@ -99,6 +114,8 @@ function detail(deployment: Deployment, now: Date): string {
     }
     case 'expired':
       return ': nobody decided in time';
+    case 'waiting':
+      return '';
     default:
       return '';
   }

@@ -1,8 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { verifyChain } from '../audit/chain.ts';
+import { type Comparison, createComparison, type SinkComparison, type Span } from '../audit/compare.ts';
 import { CSV_HEADER, toCsv, toJsonl } from '../audit/export.ts';
-import type { AuditBreak, AuditEntry } from '../audit/types.ts';
+import type { AuditBreak, AuditEntry, AuditHead } from '../audit/types.ts';
 import { type LoadedConfig, loadConfig } from '../config.ts';
 import { ShipmateError } from '../errors.ts';
 import { createRedactor } from '../logger.ts';
@@ -12,8 +13,6 @@ import { quietLogger } from './log.ts';
 import { readOptions } from './options.ts';
 import { type CliCommand, type ExitCode, type Io, UsageError } from './types.ts';
 
-type Head = { seq: number; hash: string };
-
 const PAGE = 500;
 /** Breaks that are printed one by one. */
 const SHOWN = 50;
@@ -21,17 +20,19 @@ const SHOWN = 50;
 export const auditCommand: CliCommand = {
   summary: 'Verify or export the audit, straight from the store.',
   usage: `
-shipmate audit verify [--config shipmate.yaml] [--anchor file]
+shipmate audit verify [--config shipmate.yaml] [--anchor file] [--against file]...
 shipmate audit export [--config shipmate.yaml] [--since time] [--until time] [--format jsonl|csv]
 
-  --anchor  a head that was kept elsewhere: the line that verify printed then. What is missing at the end of the
-            chain shows only against it.
-  --since   from this time on, --until before it: 2026-11-01 or 2026-11-01T08:00:00Z (a date is midnight UTC)
-  --format  default: jsonl
+  --anchor   heads that were kept elsewhere: the file of audit.anchor, a line that verify printed, or posts from the
+             channel. Every one is checked. What is missing at the end of the chain shows only against an anchor or a sink.
+  --against  compares each entry with what a sink has: the file of audit.file, or where the syslog server writes.
+             For rotated files, or one of each replica, say it several times.
+  --since    from this time on, --until before it: 2026-11-01 or 2026-11-01T08:00:00Z (a date is midnight UTC)
+  --format   default: jsonl
 
 Both work without the bot. The embedded store has one owner at a time: stop the bot first. Exits with 1 when an entry
-was changed, removed or reordered. With npm, use "npm run -s shipmate -- audit export > file", so that npm's own lines
-stay out of the file.`,
+was changed, removed or reordered, or the end is missing. What a sink lacks is told, and is no reason. With npm, use
+"npm run -s shipmate -- audit export > file", so that npm's own lines stay out of the file.`,
   async run(args, io) {
     const [what, ...rest] = args;
     if (what === 'verify') return verify(rest, io);
@@ -43,23 +44,104 @@ stay out of the file.`,
 const CONFIG = { config: { type: 'string', default: 'shipmate.yaml' } } as const;
 
 async function verify(args: readonly string[], io: Io): Promise<ExitCode> {
-  const { values } = readOptions(args, { ...CONFIG, anchor: { type: 'string' } });
-  const anchor = values.anchor === undefined ? undefined : readAnchor(path.resolve(io.cwd, values.anchor));
+  const { values } = readOptions(args, {
+    ...CONFIG,
+    anchor: { type: 'string' },
+    against: { type: 'string', multiple: true },
+  });
+  const anchors = values.anchor === undefined ? [] : readAnchors(path.resolve(io.cwd, values.anchor), io);
+  // Before the store: what is in a sink by now is in the store when that is read, also while the bot runs.
+  const comparison = values.against === undefined ? null : await readSink(values.against, io);
   return withStore(values.config, io, async (store) => {
     const kept = await store.transaction((tx) => tx.audit.head());
-    const { breaks, entries, head } = await verifyChain(pages(store, {}), anchor);
+    const entries = pages(store, {});
+    const result = await verifyChain(comparison ? watched(entries, comparison) : entries, anchors);
+    const { breaks, head } = result;
     // The store keeps its head beside the entries: whoever only deletes rows is seen without an anchor too.
     if (kept.seq > head.seq && !breaks.some(({ kind }) => kind === 'truncated'))
       breaks.push({ kind: 'truncated', afterSeq: head.seq });
-    if (breaks.length === 0) {
-      await io.out(`${entries} entries, unbroken.\nhead ${head.seq} ${head.hash}\n`);
+    const compared = comparison?.finish() ?? null;
+    if (compared && compared.entries === 0)
+      throw new ShipmateError('ARGUMENT_INVALID', `There is no audit entry in ${values.against?.join(', ')}.`);
+    tell(breaks.map(describe), io);
+    if (compared) tellSink(compared, io);
+    const ok = breaks.length === 0 && (compared?.ok ?? true);
+    const unstreamed = compared ? spansText(compared.missing.newer) : '';
+    if (ok) {
+      await io.out(`${result.entries} entries, unbroken.\nhead ${head.seq} ${head.hash}\n`);
+      if (compared)
+        await io.out(`${compared.entries} in the sink${unstreamed === '' ? '' : `, not there yet: ${unstreamed}`}.\n`);
       return 0;
     }
-    for (const each of breaks.slice(0, SHOWN)) io.err(`${describe(each)}\n`);
-    if (breaks.length > SHOWN) io.err(`and ${breaks.length - SHOWN} more\n`);
-    io.err(`${entries} entries; the chain is broken.\n`);
+    if (breaks.length > 0) io.err(`${result.entries} entries; the chain is broken.\n`);
+    if (compared && !compared.ok) io.err(`${result.entries} entries; the sink was given others.\n`);
+    if (unstreamed !== '') io.err(`not in the sink yet: ${unstreamed}\n`);
     return 1;
   });
+}
+
+async function* watched(entries: AsyncIterable<AuditEntry>, comparison: Comparison): AsyncGenerator<AuditEntry> {
+  for await (const entry of entries) {
+    comparison.see(entry);
+    yield entry;
+  }
+}
+
+async function readSink(files: readonly string[], io: Io): Promise<Comparison> {
+  const comparison = createComparison();
+  for (const file of files)
+    try {
+      await comparison.read(file, createReadStream(path.resolve(io.cwd, file)));
+    } catch (error) {
+      throw new ShipmateError('ARGUMENT_INVALID', `The sink's file ${file} can not be read.`, { cause: error });
+    }
+  return comparison;
+}
+
+function tell(lines: readonly string[], io: Io): void {
+  for (const line of lines.slice(0, SHOWN)) io.err(`${line}\n`);
+  if (lines.length > SHOWN) io.err(`and ${lines.length - SHOWN} more\n`);
+}
+
+function tellSink({ breaks, disagreeing, half, missing, newest, unsound }: SinkComparison, io: Io): void {
+  const lies: Readonly<Record<AuditBreak['kind'], string>> = {
+    changed: 'the sink has it otherwise',
+    removed: 'the sink has it',
+    reordered: 'it lies at another place in the store',
+    truncated: `the sink has entries up to ${newest}`,
+  };
+  tell(
+    breaks.map((each) => `${describe(each)}: ${lies[each.kind]}`),
+    io,
+  );
+  tell(
+    disagreeing.map((seq) => `entry ${seq} is in the sink more than once, and not the same`),
+    io,
+  );
+  tellPlaces(half, ({ file, line }) => `line ${line} of ${file} holds half an entry, or what is none; passed over`, io);
+  tellPlaces(
+    unsound,
+    ({ file, line, seq }) => `line ${line} of ${file}, entry ${seq}, was changed in the sink: its hash does not fit`,
+    io,
+  );
+  for (const [spans, where] of [
+    [missing.older, 'before its first'],
+    [missing.between, 'though later ones are there'],
+  ] as const)
+    if (spans.length > 0) io.err(`not in the sink, ${where}: ${spansText(spans)}\n`);
+}
+
+function tellPlaces<P>(found: { count: number; places: P[] }, line: (place: P) => string, io: Io): void {
+  for (const place of found.places) io.err(`${line(place)}\n`);
+  if (found.count > found.places.length) io.err(`and ${found.count - found.places.length} more\n`);
+}
+
+/** "entry 7, entries 9 to 12", or nothing. */
+function spansText(spans: readonly Span[]): string {
+  const texts = spans
+    .slice(0, SHOWN)
+    .map(({ seq, through }) => (seq === through ? `entry ${seq}` : `entries ${seq} to ${through}`));
+  return [...texts, ...(spans.length > SHOWN ? [`and ${spans.length - SHOWN} more`] : [])].join(', ');
 }
 
 function describe(each: AuditBreak): string {
@@ -136,21 +218,30 @@ async function openStore(config: LoadedConfig, io: Io): Promise<Store> {
   }
 }
 
-/** "head 42 <hash>" as verify prints it, or JSON with seq and hash. */
-function readAnchor(file: string): Head {
+const ANCHOR = /(?:^|\s|"seq"\s*:\s*)(\d{1,15})(?:,?\s+|\s*,\s*"hash"\s*:\s*")([0-9a-f]{64})\b/g;
+
+/** Every "head 42 <hash>", as verify and the anchors write it, "entry 42, <hash>" as it is posted, or JSON with seq and hash. */
+function readAnchors(file: string, io: Io): AuditHead[] {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
     throw new ShipmateError('ARGUMENT_INVALID', `The anchor ${file} can not be read.`, { cause: error });
   }
-  const [, seq, hash] = /(?:^|\s|"seq"\s*:\s*)(\d{1,15})(?:\s+|\s*,\s*"hash"\s*:\s*")([0-9a-f]{64})\b/.exec(text) ?? [];
-  if (seq === undefined || hash === undefined)
+  const anchors = [...text.matchAll(ANCHOR)].map(([, seq, hash]) => ({ seq: Number(seq), hash: hash ?? '' }));
+  if (anchors.length === 0)
     throw new ShipmateError(
       'ARGUMENT_INVALID',
-      `${file} is no anchor: it should hold the line "head <number> <hash>" that verify printed.`,
+      `${file} is no anchor: it should hold lines "head <number> <hash>", as verify prints them.`,
     );
-  return { seq: Number(seq), hash };
+  const cut = text
+    .split('\n')
+    .flatMap((line, index) => (/^\s*head\b/.test(line) && line.search(ANCHOR) < 0 ? [index + 1] : []));
+  tell(
+    cut.map((line) => `line ${line} of ${path.basename(file)} holds no whole anchor; passed over`),
+    io,
+  );
+  return anchors;
 }
 
 function readTime(option: string, text: string): Date {

@@ -1,13 +1,17 @@
 import type { Authoriser } from '../access/types.ts';
+import { parseMoment } from '../calendar/moments.ts';
+import { nextOf } from '../calendar/windows.ts';
 import type { Cards } from '../cards/index.ts';
-import { baseOf } from '../conversations.ts';
-import { denied } from '../deploys/policy.ts';
-import type { Catalog, Deployment, DeployView, Service } from '../deploys/types.ts';
-import type { Deploys } from '../deploys/workflow.ts';
+import { freezeAhead } from '../deploys/policy.ts';
+import type { Catalog, Service } from '../deploys/types.ts';
+import type { Deploys, Plan } from '../deploys/workflow.ts';
 import { PipelineError, type Refusal, refuse } from '../errors.ts';
 import type { Version } from '../pipelines/types.ts';
-import { homeOf, type Picked, pick, type Scope, scopeOf, showsHere } from './scope.ts';
+import { deployActions, rollbackMoved } from './deploy-actions.ts';
+import { createRequesting, whyOf } from './request.ts';
+import { type Picked, pick, type Scope, scopeOf, showsHere } from './scope.ts';
 import type { Action, Arguments, Command, Reply, Turn } from './types.ts';
+import { createExplaining } from './why.ts';
 
 export interface DeployCommandDeps {
   authoriser: Authoriser;
@@ -17,6 +21,9 @@ export interface DeployCommandDeps {
   now: () => Date;
 }
 
+/** A freeze that begins within this time is said before. */
+const FREEZE_NEAR_MS = 4 * 3_600_000;
+const AGAIN = 'That is asked again when it starts.';
 /** Versions offered in the form's list; a longer list is filtered by typing. */
 const OFFERED_VERSIONS = 25;
 /** Refusals that the form can help with: it opens with what was right filled in. */
@@ -28,8 +35,10 @@ const MENDABLE = new Set([
   'ARGUMENT_INVALID',
 ]);
 
-export function deployCommand(deps: DeployCommandDeps): Command {
-  const { authoriser, cards, catalog, deploys } = deps;
+export function deployCommands(deps: DeployCommandDeps): Command[] {
+  const { cards, catalog, deploys } = deps;
+  const { request } = createRequesting(deps);
+  const explain = createExplaining(deps);
 
   const form = async (turn: Turn, args: Arguments, problem?: Refusal): Promise<Reply> => {
     const scope = await scopeOf(deps, turn.person, 'deploy');
@@ -78,27 +87,41 @@ export function deployCommand(deps: DeployCommandDeps): Command {
     }
   };
 
-  const refusal = (turn: Turn, args: Arguments, refused: Refusal): Reply | Promise<Reply> =>
-    MENDABLE.has(refused.code) ? form(turn, args, refused) : { kind: 'refusal', refusal: refused };
+  const refusal = (
+    turn: Turn,
+    args: Arguments,
+    refused: Refusal,
+    wish?: Parameters<typeof whyOf>[0],
+  ): Reply | Promise<Reply> =>
+    MENDABLE.has(refused.code)
+      ? form(turn, args, refused)
+      : { kind: 'refusal', refusal: refused, ...(wish ? whyOf(wish) : {}) };
 
-  const proceed = async (turn: Turn, args: Arguments): Promise<Reply> => {
+  const proceed = async (turn: Turn, args: Arguments, glass?: string): Promise<Reply> => {
     const scope = await scopeOf(deps, turn.person, 'deploy');
     if (!scope.ok) return { kind: 'refusal', refusal: scope };
     const picked = await pick(deps, turn, scope, args);
     if (!picked.ok) return refusal(turn, args, picked);
     const { environment, service } = picked;
     if (!service || !environment || args.version === undefined) return form(turn, args);
+    const moment = args.at === undefined ? null : parseMoment(args.at, deps.now(), catalog().zone);
+    if (moment !== null && !moment.ok)
+      return { kind: 'refusal', refusal: refuse('TIME_INVALID', moment.problem, { next: moment.next }) };
     const wish = {
       kind: 'deploy' as const,
       person: turn.person,
       service: service.name,
       environment: environment.name,
       version: args.version,
+      ...(moment?.ok ? { scheduledFor: moment.at.toISOString() } : {}),
+      ...(glass === undefined ? {} : { breakGlass: glass }),
     };
-    if (!environment.confirm) return request(turn, { ...wish, reason: args.reason ?? null });
+    if (args.dry) return explain(turn, wish);
+    if (!environment.confirm && glass === undefined) return request(turn, { ...wish, reason: args.reason ?? null });
     const plan = await deploys.plan(wish);
-    if (!plan.ok) return refusal(turn, args, plan);
+    if (!plan.ok) return refusal(turn, args, plan, wish);
     const { comparison, from, version } = plan.gathered;
+    const broken = plan.findings.filter(({ verdict }) => verdict === 'broken').map(({ rule }) => rule);
     return {
       kind: 'card',
       private: !showsHere(turn, service.name),
@@ -114,6 +137,9 @@ export function deployCommand(deps: DeployCommandDeps): Command {
         changesTotal: comparison?.total ?? 0,
         backwards: comparison?.backwards ?? false,
         reason: args.reason ?? null,
+        ...(glass === undefined ? {} : { glass: { reason: glass, broken } }),
+        ...(wish.scheduledFor === undefined ? {} : { scheduledFor: wish.scheduledFor }),
+        notes: notesOf(plan, deps.now()),
         approverGroups: (plan.approval?.groups ?? []).map((group) => catalog().groupName(group)),
         approvalsNeeded: plan.approval?.count ?? 0,
         approvalExpiresMs: plan.approval?.expiresMs ?? 0,
@@ -124,33 +150,13 @@ export function deployCommand(deps: DeployCommandDeps): Command {
           environment: environment.name,
           version: version.name,
           sha: version.sha,
-          reason: args.reason ?? '',
+          reason: glass === undefined ? (args.reason ?? '') : '',
+          ...(glass === undefined ? {} : { glass }),
+          ...(wish.scheduledFor === undefined ? {} : { at: wish.scheduledFor }),
         },
       }),
     };
   };
-
-  const request = async (
-    turn: Turn,
-    wish: Omit<Parameters<Deploys['request']>[0], 'origin' | 'conversation' | 'activityId' | 'person'>,
-    /** The clicked card becomes the living card; else a new one is posted. */
-    adopt = true,
-  ): Promise<Reply> => {
-    const conversation = await homeOf(turn, wish.service);
-    const here = baseOf(conversation) === turn.place.base;
-    const result = await deploys.request({
-      ...wish,
-      person: turn.person,
-      origin: turn.origin,
-      conversation,
-      ...(adopt && here && turn.activityId !== undefined ? { activityId: turn.activityId } : {}),
-    });
-    if (!result.ok) return { kind: 'refusal', refusal: result };
-    return { kind: 'living', card: await render(result.deployment, 'requester') };
-  };
-
-  const render = async (deployment: Deployment, audience: DeployView['audience']) =>
-    cards.deployment({ view: await deploys.view(deployment, audience), now: deps.now() });
 
   const confirm: Action = async (turn, bind, inputs) => {
     if (bind.by !== turn.person.id)
@@ -177,146 +183,33 @@ export function deployCommand(deps: DeployCommandDeps): Command {
       version: bind.version ?? '',
       ...(bind.kind === 'rollback' ? { sha: bind.sha ?? '' } : { confirmedSha: bind.sha ?? '' }),
       reason: reason === '' ? null : reason,
+      ...(bind.glass ? { breakGlass: bind.glass } : {}),
+      ...(bind.at ? { scheduledFor: bind.at } : {}),
     });
   };
 
-  const decide =
-    (decision: 'approve' | 'reject'): Action =>
-    async (turn, bind, inputs) => {
-      const reason = (inputs.reason ?? '').trim().slice(0, 200);
-      const result = await deploys.decide({
-        person: turn.person,
-        id: bind.id ?? '',
-        digest: bind.digest ?? '',
-        decision,
-        reason: reason === '' ? null : reason,
-        conversation: turn.place.conversation,
-      });
-      if (result.ok) return { kind: 'living', card: await render(result.deployment, 'approvals') };
-      // The same click once more, or a card that is behind: it is shown as it is now.
-      if (result.deployment && (result.code === 'NOT_PENDING' || result.code === 'ALREADY_VOTED'))
-        return { kind: 'living', card: await render(result.deployment, 'approvals') };
-      return { kind: 'refusal', refusal: result };
-    };
-
-  /** Rollback and retry of the deployment on a card. The clicked card stays; the new deployment has its own. */
-  const again =
-    (kind: 'rollback' | 'retry'): Action =>
-    async (turn, bind, inputs) => {
-      const deployment = await deploys.get(bind.id ?? '');
-      if (!deployment)
-        return {
-          kind: 'refusal',
-          refusal: { ok: false, code: 'DEPLOYMENT_UNKNOWN', message: `There is no deployment #${bind.id ?? ''}.` },
-        };
-      const { environment, service } = deployment;
-      // First of all: where a rollback would go is not for everybody.
-      const permission = kind === 'rollback' ? 'rollback' : 'deploy';
-      const access = await authoriser.authorise(turn.person, { permission, service, environment });
-      if (!access.allowed) return { kind: 'refusal', refusal: denied(access) };
-      const reason = (inputs.reason ?? '').trim().slice(0, 200) || null;
-      const once = { ...turn, origin: `${kind}:${deployment.id}:${bind.rev ?? ''}` };
-      let reply: Reply;
-      if (kind === 'retry') {
-        if (deployment.state !== 'failed' && deployment.state !== 'cancelled' && deployment.state !== 'expired')
-          return {
-            kind: 'refusal',
-            refusal: {
-              ok: false,
-              code: 'NOT_RETRYABLE',
-              message: `#${deployment.id} did not fail, so there is nothing to try again.`,
-            },
-          };
-        reply = await request(once, { kind, service, environment, version: deployment.version, reason }, false);
-      } else {
-        const target = await deploys.rollbackTarget(service, environment);
-        if ('ok' in target) return { kind: 'refusal', refusal: target };
-        if (target.version !== bind.to) return { kind: 'refusal', refusal: rollbackMoved(target.version) };
-        reply = await request(
-          once,
-          { kind, service, environment, version: target.version, sha: target.sha, reason },
-          false,
-        );
-      }
-      return reply.kind === 'living'
-        ? {
-            kind: 'living',
-            card: await render(
-              deployment,
-              showsHere(turn, service) && turn.place.kind !== 'personal' ? 'channel' : 'requester',
-            ),
-          }
-        : reply;
-    };
-
-  const close: Action = async (turn, bind, inputs) => {
-    const reason = (inputs.reason ?? '').trim().slice(0, 200);
-    if (reason === '')
-      return {
-        kind: 'refusal',
-        refusal: {
-          ok: false,
-          code: 'ARGUMENT_MISSING',
-          message: 'Say what you found.',
-          next: 'The reason goes into the audit.',
-        },
-      };
-    const { person, place } = turn;
-    const result = await deploys.close({ person, id: bind.id ?? '', reason, conversation: place.conversation });
-    const shown = result.ok || result.code === 'NOT_PENDING' ? result.deployment : undefined;
-    if (!shown) return { kind: 'refusal', refusal: result as Refusal };
-    const current = (await deploys.get(shown.id)) ?? shown;
-    return { kind: 'living', card: await render(current, place.kind === 'personal' ? 'requester' : 'channel') };
-  };
-
-  const view: Action = async (turn, bind) => {
-    const deployment = await deploys.get(bind.id ?? '');
-    if (!deployment)
-      return {
-        kind: 'refusal',
-        refusal: { ok: false, code: 'DEPLOYMENT_UNKNOWN', message: 'This deployment is not there any more.' },
-      };
-    const { environment, service } = deployment;
-    const approve = await authoriser.authorise(turn.person, { permission: 'approve', service, environment });
-    const mayView =
-      approve.allowed ||
-      (await authoriser.authorise(turn.person, { permission: 'view', service, environment })).allowed;
-    if (!mayView)
-      return {
-        kind: 'refusal',
-        refusal: { ok: false, code: 'ACCESS_DENIED', message: `You may not see deployments of ${service}.` },
-      };
-    const audience = baseOf(turn.place.conversation) === catalog().approvalsChannel ? 'approvals' : 'requester';
-    const mayApprove = approve.allowed && turn.person.id !== deployment.requestedBy.id;
-    return {
-      kind: 'living',
-      card: cards.deployment({
-        view: await deploys.view(deployment, audience),
-        now: deps.now(),
-        viewer: { id: turn.person.id, mayApprove },
-      }),
-    };
-  };
-
-  return {
+  const deploy: Command = {
     name: 'deploy',
     aliases: ['ship', 'release'],
     summary: 'Deploy a version. Asks for what you leave out.',
     example: 'deploy storefront 1.2.3 to staging',
-    usage: 'deploy [service] [version] [to environment] [reason="..."]',
+    usage: 'deploy [service] [version] [to environment] [at time] [reason="..."] [dry-run]',
     examples: [
       'deploy',
       'deploy storefront 1.2.3 to staging',
       '/deploy version=1.2.3 environment=production',
       'deploy storefront environment=staging',
+      'deploy storefront 1.2.3 to production at 22:00 Europe/Berlin',
+      'deploy storefront 1.2.3 to production dry-run',
     ],
     notes: [
       'In the channel of one service, or if you have just one, you can leave its name out.',
       'An environment is never guessed. Production asks you to confirm, and somebody else to approve.',
     ],
-    arguments: ['service', 'environment', 'version', 'reason'],
-    run: proceed,
+    arguments: ['service', 'environment', 'version', 'reason', 'at', 'dry'],
+    run: (turn, args) => proceed(turn, args),
     actions: {
+      ...deployActions(deps),
       'deploy.form': async (turn, bind) => {
         const reply = await form(turn, { ...bind });
         return reply.kind === 'card' ? { ...reply, fresh: true } : reply;
@@ -332,20 +225,46 @@ export function deployCommand(deps: DeployCommandDeps): Command {
           action: { title: 'Start again', verb: 'deploy.form' },
         }),
       }),
-      'deploy.view': view,
-      'deploy.approve': decide('approve'),
-      'deploy.reject': decide('reject'),
-      'deploy.rollback': again('rollback'),
-      'deploy.retry': again('retry'),
-      'deploy.close': close,
     },
   };
+
+  const breakGlass: Command = {
+    name: 'break-glass',
+    aliases: ['hotfix'],
+    summary: 'Deploy past freeze, order and approval, for a reason. Everybody is told.',
+    example: 'break-glass storefront 1.2.4 production reason="checkout is down"',
+    usage: 'break-glass [service] [version] [to environment] reason="..."',
+    examples: ['break-glass storefront 1.2.4 production reason="checkout is down"'],
+    notes: [
+      'Needs the break-glass right. Locks and a running deploy stay in the way.',
+      'A second person has to review it; there is a reminder every day until then.',
+    ],
+    arguments: ['service', 'environment', 'version', 'reason'],
+    run: async (turn, args) => {
+      const reason = (args.reason ?? '').trim();
+      if (reason === '' || args.version === undefined || args.environment === undefined)
+        return {
+          kind: 'refusal',
+          refusal: refuse('ARGUMENT_MISSING', 'Breaking the glass takes a version, an environment and a reason.', {
+            next: 'Like this: `break-glass storefront 1.2.4 production reason="checkout is down"`.',
+          }),
+        };
+      return proceed(turn, args, reason);
+    },
+    actions: {},
+  };
+  return [deploy, breakGlass];
 }
 
-function rollbackMoved(version: string): Refusal {
-  return refuse('VERSION_MOVED', `Something was deployed since: a rollback goes to ${version} now.`, {
-    next: 'Say `rollback` to get a new card.',
-  });
+/** What is worth knowing before it is confirmed, although nothing is in the way. */
+function notesOf({ findings, gathered, start }: Plan, now: Date): string[] {
+  const waits = findings.find(({ rule, verdict }) => rule === 'concurrency' && verdict === 'needs');
+  const ahead = freezeAhead(nextOf(gathered.environment.freeze, now), now, FREEZE_NEAR_MS);
+  return [
+    ...(start === 'waiting' && waits ? [waits.note] : []),
+    ...(start === 'scheduled' ? findings.filter(({ note }) => note.endsWith(AGAIN)).map(({ note }) => note) : []),
+    ...(ahead ? [ahead] : []),
+  ];
 }
 
 /** The form's fields as arguments; what was left empty is missing. */

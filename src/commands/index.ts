@@ -1,28 +1,52 @@
-import { type DeployCommandDeps, deployCommand } from './deploy.ts';
+import { type ApprovalsCommandDeps, approvalsCommands } from './approvals.ts';
+import { type DeclaredCommandDeps, declaredCommands } from './declared.ts';
+import { type DeployCommandDeps, deployCommands } from './deploy.ts';
 import { helpCommand } from './help.ts';
 import { type HistoryCommandDeps, historyCommand } from './history.ts';
+import { type LockCommandDeps, lockCommands } from './locks.ts';
 import { type LogsCommandDeps, logsCommand } from './logs.ts';
 import { type RollbackCommandDeps, rollbackCommand } from './rollback.ts';
 import { type StatusCommandDeps, statusCommand } from './status.ts';
-import type { Command } from './types.ts';
+import type { Action, Command } from './types.ts';
 import { whoamiCommand } from './whoami.ts';
+import { type WhyCommandDeps, whyCommand } from './why.ts';
 
 export type CommandDeps = DeployCommandDeps &
   LogsCommandDeps &
   StatusCommandDeps &
   HistoryCommandDeps &
-  RollbackCommandDeps;
+  RollbackCommandDeps &
+  ApprovalsCommandDeps &
+  LockCommandDeps &
+  DeclaredCommandDeps &
+  WhyCommandDeps;
 
-/** Every command, in the order of help. To add one: a file here, a line below. */
-export function createCommands(deps: CommandDeps): readonly Command[] {
-  const commands: Command[] = [
-    deployCommand(deps),
+export interface Commands {
+  /** Every command, in the order of help. Those of the configuration come and go with it. */
+  all(): readonly Command[];
+  actions: ReadonlyMap<string, Action>;
+}
+
+/** To add one: a file here, a line below. */
+export function createCommands(deps: CommandDeps): Commands {
+  const declared = declaredCommands(deps);
+  const [deploy, breakGlass] = deployCommands(deps);
+  if (!deploy || !breakGlass) throw new Error('no deploy command');
+  const builtIn: Command[] = [
+    deploy,
     statusCommand(deps),
     logsCommand(deps),
     historyCommand(deps),
     rollbackCommand(deps),
-    whoamiCommand(deps),
-    helpCommand({ cards: deps.cards, commands: () => commands }),
+    ...approvalsCommands(deps),
+    whyCommand(deps),
+    ...lockCommands(deps),
+    breakGlass,
   ];
-  return commands;
+  const last: Command[] = [whoamiCommand(deps), helpCommand({ cards: deps.cards, commands: () => all() })];
+  const all = (): readonly Command[] => [...builtIn, ...declared.commands(), ...last];
+  const actions = new Map(
+    [...builtIn, ...last, { actions: declared.actions }].flatMap((each) => Object.entries(each.actions)),
+  );
+  return { all, actions };
 }

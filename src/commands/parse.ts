@@ -26,6 +26,8 @@ const NAMES: ReadonlyMap<string, ArgumentName> = new Map(
     search: 'text',
     limit: 'limit',
     lines: 'limit',
+    at: 'at',
+    when: 'at',
   } as const),
 );
 
@@ -101,24 +103,61 @@ export function parse(text: string, commands: readonly Command[], vocabulary: Vo
 function readArguments(tokens: readonly string[], command: Command, vocabulary: Vocabulary): Arguments | Refusal {
   const args: Arguments = {};
   const bare: string[] = [];
-  for (const token of tokens) {
+  const fillers = new Set(command.fillers ?? []);
+  const rest = dryOf(timeOf(tokens, command, args), command, args);
+  for (const each of rest) {
+    // A question ends in one.
+    const token = each.replace(/\?+$/, '');
+    if (token === '') continue;
     const pair = /^([A-Za-z_][\w-]*)[=:](.*)$/su.exec(token);
     const key = pair?.[1];
     if (pair && key !== undefined && !/^https?$/i.test(key)) {
       const problem = assign(args, key, pair[2] ?? '', command);
       if (problem) return problem;
-    } else if (!FILLERS.has(token.toLowerCase())) bare.push(token);
+    } else if (!FILLERS.has(token.toLowerCase()) && !fillers.has(token.toLowerCase())) bare.push(token);
   }
   return fillBare(args, bare, command, vocabulary) ?? canonical(args, vocabulary);
 }
 
+/** "at 22:00 Europe/Berlin": the words behind it that belong to a time. */
+function timeOf(tokens: readonly string[], command: Command, args: Arguments): string[] {
+  const start = tokens.findIndex((token) => token.toLowerCase() === 'at');
+  if (start < 0 || !command.arguments.includes('at')) return [...tokens];
+  let end = start + 1;
+  while (end < tokens.length && end - start <= 3 && TIME_PART.test(tokens[end] ?? '')) end += 1;
+  if (end === start + 1) return [...tokens];
+  args.at = tokens.slice(start + 1, end).join(' ');
+  return [...tokens.slice(0, start), ...tokens.slice(end)];
+}
+const TIME_PART =
+  /^(?:\d{1,2}:\d{2}|\d{4}-\d{2}-\d{2}\S*|today|tomorrow|(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*|[A-Za-z_]+\/[\w+/-]+|UTC|GMT)$/i;
+
+/** "dry-run", "--dry-run", "dry run". */
+function dryOf(tokens: readonly string[], command: Command, args: Arguments): string[] {
+  if (!command.arguments.includes('dry')) return [...tokens];
+  const left = tokens.filter((token, index) => {
+    const word = token.toLowerCase().replace(/^-+/, '');
+    const two =
+      (word === 'dry' && tokens[index + 1]?.toLowerCase() === 'run') ||
+      (word === 'run' && tokens[index - 1]?.toLowerCase() === 'dry');
+    return !(two || word === 'dry-run' || word === 'dryrun');
+  });
+  if (left.length < tokens.length) args.dry = true;
+  return left;
+}
+
 function assign(args: Arguments, key: string, value: string, command: Command): Refusal | null {
+  const input = command.inputs?.find((each) => each === key.toLowerCase());
+  if (input !== undefined) {
+    if (value !== '') args.inputs = { ...args.inputs, [input]: value.slice(0, 300) };
+    return null;
+  }
   const name = NAMES.get(key.toLowerCase());
   if (name === undefined || !command.arguments.includes(name)) {
     const guess = nearest(key, command.arguments);
     return refuse('ARGUMENT_INVALID', `${command.name} has no "${key}".`, {
       next: guess ? `Did you mean \`${guess}=\`?` : `It understands these: \`${command.usage}\``,
-      options: [...command.arguments],
+      options: [...command.arguments.filter((each) => each !== 'dry'), ...(command.inputs ?? [])],
     });
   }
   if (value === '') return null; // "version=" with nothing behind it: the form asks
@@ -140,7 +179,8 @@ function store(args: Arguments, name: ArgumentName, value: string): Refusal | nu
     if (!level)
       return refuse('ARGUMENT_INVALID', `"${value.slice(0, 20)}" is no log level.`, { options: [...LOG_LEVELS] });
     args.level = level;
-  } else args[name] = value.slice(0, 200);
+  } else if (name === 'dry') args.dry = true;
+  else args[name] = value.slice(0, 200);
   return null;
 }
 
@@ -154,6 +194,9 @@ const LEVEL_WORDS: ReadonlyMap<string, LogLevel> = new Map(
     err: 'error',
   } as const),
 );
+
+/** What a bare word never fills. */
+const NAMED_ONLY = new Set<ArgumentName>(['limit', 'level', 'at', 'dry']);
 
 /** Gives every bare word a place: known names first, then what looks like a version, then what is still free. */
 function fillBare(args: Arguments, bare: readonly string[], command: Command, vocabulary: Vocabulary): Refusal | null {
@@ -172,7 +215,7 @@ function fillBare(args: Arguments, bare: readonly string[], command: Command, vo
     const name =
       free('since') && /^\d+[smhd]$/i.test(word)
         ? 'since'
-        : command.arguments.find((candidate) => candidate !== 'limit' && candidate !== 'level' && free(candidate));
+        : command.arguments.find((candidate) => !NAMED_ONLY.has(candidate) && free(candidate));
     if (name === undefined)
       return refuse('ARGUMENT_INVALID', `I don't know what to do with "${word.slice(0, 40)}".`, {
         next: `Like this: \`${command.example}\``,

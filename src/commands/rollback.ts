@@ -3,6 +3,7 @@ import type { Cards } from '../cards/index.ts';
 import type { Catalog } from '../deploys/types.ts';
 import type { Deploys } from '../deploys/workflow.ts';
 import { refuse } from '../errors.ts';
+import { whyOf } from './request.ts';
 import { homeOf, pick, scopeOf, showsHere } from './scope.ts';
 import type { Arguments, Command, Reply, Turn } from './types.ts';
 
@@ -56,14 +57,14 @@ export function rollbackCommand(deps: RollbackCommandDeps): Command {
         origin: turn.origin,
         conversation: await homeOf(turn, service.name),
       });
-      if (!result.ok) return { kind: 'refusal', refusal: result };
+      if (!result.ok) return { kind: 'refusal', refusal: result, ...whyOf(wish) };
       return {
         kind: 'living',
         card: cards.deployment({ view: await deploys.view(result.deployment, 'requester'), now: deps.now() }),
       };
     }
     const plan = await deploys.plan(wish);
-    if (!plan.ok) return { kind: 'refusal', refusal: plan };
+    if (!plan.ok) return { kind: 'refusal', refusal: plan, ...whyOf(wish) };
     const { comparison, from } = plan.gathered;
     return {
       kind: 'card',
@@ -80,9 +81,9 @@ export function rollbackCommand(deps: RollbackCommandDeps): Command {
         changesTotal: comparison?.total ?? 0,
         backwards: comparison?.backwards ?? true,
         reason: args.reason ?? null,
-        approverGroups: [],
-        approvalsNeeded: 0,
-        approvalExpiresMs: 0,
+        approverGroups: (plan.approval?.groups ?? []).map((group) => deps.catalog().groupName(group)),
+        approvalsNeeded: plan.approval?.count ?? 0,
+        approvalExpiresMs: plan.approval?.expiresMs ?? 0,
         bind: {
           kind: 'rollback',
           by: turn.person.id,
@@ -103,7 +104,10 @@ export function rollbackCommand(deps: RollbackCommandDeps): Command {
     example: 'rollback storefront production',
     usage: 'rollback [service] environment [reason="..."]',
     examples: ['rollback storefront production', 'rollback storefront production reason="checkout is down"'],
-    notes: ['Goes to the newest version that succeeded there and is not the one that runs now.'],
+    notes: [
+      'The version that it takes away stays out of that environment until somebody lets it back in.',
+      'Goes to the newest version that succeeded there and is not the one that runs now.',
+    ],
     arguments: ['service', 'environment', 'reason'],
     run,
     actions: {},

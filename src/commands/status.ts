@@ -1,7 +1,10 @@
 import type { Authoriser } from '../access/types.ts';
+import { formatMoment, freeAfter, nextOf, openNow } from '../calendar/windows.ts';
 import type { Cards } from '../cards/index.ts';
 import type { StatusInput } from '../cards/types.ts';
-import type { Catalog, EnvironmentPolicy, Service } from '../deploys/types.ts';
+import { freezeAhead } from '../deploys/policy.ts';
+import { placeOf } from '../deploys/rules.ts';
+import type { Catalog, Deployment, EnvironmentPolicy, Lock, Service } from '../deploys/types.ts';
 import type { VersionProbe } from '../monitoring/types.ts';
 import type { Store } from '../store/types.ts';
 import { pick, scopeOf, showsHere } from './scope.ts';
@@ -16,7 +19,9 @@ export interface StatusCommandDeps {
   now: () => Date;
 }
 
-const UNDECIDED = ['awaiting_approval', 'queued', 'running', 'attention'] as const;
+const UNDECIDED = ['awaiting_approval', 'scheduled', 'waiting', 'queued', 'running', 'attention'] as const;
+/** A freeze that begins within this time is said ahead. */
+const FREEZE_NEAR_MS = 24 * 3_600_000;
 
 export function statusCommand(deps: StatusCommandDeps): Command {
   const { cards, catalog, store } = deps;
@@ -60,6 +65,10 @@ export function statusCommand(deps: StatusCommandDeps): Command {
               limit: 1,
             })
           )[0] ?? null,
+        locks: await tx.locks.covering(service.name, environment.name),
+        unreviewed: (await tx.deployments.unreviewed(100)).filter(
+          (each) => each.service === service.name && each.environment === environment.name,
+        ),
       })),
     ]);
     const { current, last } = known;
@@ -67,6 +76,7 @@ export function statusCommand(deps: StatusCommandDeps): Command {
       service: service.name,
       environment: environment.name,
       production: environment.production,
+      notes: notesOf(environment, known, deps.now()),
       last,
       current,
     };
@@ -103,4 +113,26 @@ export function statusCommand(deps: StatusCommandDeps): Command {
       },
     },
   };
+}
+
+/** What keeps deploys out there, now or soon, and what somebody still has to look at. */
+function notesOf(
+  { freeze }: EnvironmentPolicy,
+  known: { locks: readonly Lock[]; unreviewed: readonly Deployment[] },
+  now: Date,
+): string[] {
+  const open = openNow(freeze, now);
+  const until = open === null ? null : freeAfter(freeze, now);
+  const ahead = open === null ? freezeAhead(nextOf(freeze, now), now, FREEZE_NEAR_MS) : null;
+  return [
+    ...known.locks.map((lock) => {
+      const meanwhile = lock.version === null ? '' : ` for ${lock.version}`;
+      return `Locked${meanwhile} by ${lock.person.name} (${placeOf(lock)}): ${lock.reason}`;
+    }),
+    ...(open === null
+      ? []
+      : [`Frozen until ${until === null ? 'further notice' : formatMoment(until, open.zone)}: ${open.label}`]),
+    ...(ahead === null ? [] : [ahead]),
+    ...known.unreviewed.map((each) => `Glass broken by ${each.requestedBy.name} (#${each.id}), not reviewed yet`),
+  ];
 }

@@ -52,8 +52,14 @@ export interface Arguments {
   text?: string;
   limit?: number;
   topic?: string;
+  /** When, as written: "22:00 Europe/Berlin". */
+  at?: string;
+  /** Only say what would happen. */
+  dry?: boolean;
+  /** Of a declared command, by name. */
+  inputs?: Record<string, string>;
 }
-export type ArgumentName = keyof Arguments;
+export type ArgumentName = Exclude<keyof Arguments, 'inputs'>;
 
 export interface Command {
   name: string;
@@ -66,6 +72,10 @@ export interface Command {
   notes: readonly string[];
   /** What it understands, in the order in which bare words fill them. */
   arguments: readonly ArgumentName[];
+  /** Words that mean nothing after this command, besides those that never do. */
+  fillers?: readonly string[];
+  /** Names that are only understood as name=value. */
+  inputs?: readonly string[];
   run(turn: Turn, args: Arguments): Promise<Reply>;
   actions: Partial<Record<Verb, Action>>;
 }

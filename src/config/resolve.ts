@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import { z } from 'zod';
 import { canonicalJson } from '../audit/canonical.ts';
+import { isZone } from '../calendar/windows.ts';
+import type { EnvironmentPolicy } from '../deploys/types.ts';
 import { logSources } from '../monitoring/index.ts';
 import { pipelines, versionSources } from '../pipelines/index.ts';
-import type { ConfigDocument, Path } from './document.ts';
-import { accessPolicy, environmentPolicy, type GroupOf, loosens, type Report } from './policy.ts';
+import { choose } from './choose.ts';
+import { commandsOf } from './commands.ts';
+import type { ConfigDocument } from './document.ts';
+import { accessPolicy, environmentPolicy, type GroupOf, loosens, type Report, windowsOf } from './policy.ts';
 import { near } from './problems.ts';
-import { knownKeys, type Main, type ServiceEntry } from './schema.ts';
-import type { Chosen, Credentials, LoadedConfig, ServiceConfig } from './types.ts';
+import type { Main, ServiceEntry } from './schema.ts';
+import type { Chosen, CommandConfig, Credentials, LoadedConfig, ServiceConfig } from './types.ts';
 
 const GUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 const DEFAULT_PORT = 3978;
@@ -32,6 +35,7 @@ export interface Settings {
   logLevel: string | undefined;
   programEnv: LoadedConfig['programEnv'];
   secrets: readonly string[];
+  files: readonly string[];
 }
 
 /** Fills in defaults, resolves names and checks what no schema can. Problems go to `report`; the result is then not used. */
@@ -46,7 +50,10 @@ export function resolve(
   checkMode(config, report);
   const environmentNames = Object.keys(config.environments);
   const services = sourced.map((each) => ({ ...each, environments: policiesOf(config, each, groupOf, report) }));
-  const access = accessPolicy(config, services, groupOf, report);
+  if (!isZone(config.zone)) report(['zone'], `there is no time zone "${config.zone}"; write one like Europe/Berlin`);
+  checkApprovals(config, services, report);
+  const commands = commandsOf(config, services, groupOf, report);
+  const access = accessPolicy(config, services, commands, groupOf, report);
   const channelOf = (name: string): string | undefined =>
     Object.hasOwn(config.channels, name) ? config.channels[name] : undefined;
   const resolved: ServiceConfig[] = services.map(({ document, entry, environments, name }) => {
@@ -68,6 +75,7 @@ export function resolve(
     };
   });
   const approvalsChannel = channelOf('approvals');
+  const opsChannel = channelOf('ops');
   if (
     approvalsChannel === undefined &&
     services.some(({ environments }) => environments.some(({ approval }) => approval !== null))
@@ -87,7 +95,7 @@ export function resolve(
     report(['ports', 'internal'], `the internal listener needs a port of its own; ${port} is the public one`);
   const dataDir = path.resolve(settings.dataDir ?? path.join(settings.baseDir, config.data ?? '.shipmate'));
   const logs = config.logs === undefined ? null : choose(config.logs, logSources, ['logs'], report);
-  const normalised = normalise(config, resolved, logs);
+  const normalised = normalise(config, resolved, commands, logs);
   return {
     mode: config.mode,
     tenants: access.tenants,
@@ -108,11 +116,17 @@ export function resolve(
     logs,
     channels: config.channels,
     ...(approvalsChannel === undefined ? {} : { approvalsChannel }),
+    ...(opsChannel === undefined ? {} : { opsChannel }),
+    zone: config.zone,
+    commands,
+    audit: auditOf(config, channelOf, report),
+    files: settings.files,
     secrets: settings.secrets,
     programEnv: settings.programEnv,
     hash: sha256(normalised),
     normalised,
-    policyHash: (service, environment) => {
+    policyHash: (service, environment, command) => {
+      const declared = commands.find(({ name }) => name === command);
       const found = resolved.find(({ name }) => name === service);
       const policy = found?.environments.find(({ name }) => name === environment);
       return sha256({
@@ -121,6 +135,7 @@ export function resolve(
         policy: policy ?? null,
         deploy: found?.deploy ?? null,
         versions: found?.versions ?? null,
+        ...(declared === undefined ? {} : { command: declared }),
       });
     },
   };
@@ -139,12 +154,22 @@ export function resolve(
     }
     if (!Object.hasOwn(main.groups, entry.team))
       here([...at, 'team'], `no group is named "${entry.team}"${near(entry.team, Object.keys(main.groups))}`);
+    const ofService = [
+      ...windowsOf(main.freeze, ['freeze'], main.zone, (...line) => once(tell, ...line)),
+      ...windowsOf(entry.freeze, [...at, 'freeze'], main.zone, here),
+    ];
     return environmentNames.map((environment, index) => {
       const versionUrl = versionUrlOf(entry, name, environment, here);
       const entries = {
         environment: own(main.environments, environment) ?? null,
         last: index === environmentNames.length - 1,
+        before: environmentNames[index - 1],
         versionUrl,
+        freeze: ofService,
+        watch: entry.watch,
+        service: name,
+        zone: main.zone,
+        names: environmentNames,
       };
       const places = { environment: ['environments', environment], override: [...at, 'environments', environment] };
       const policy = environmentPolicy(
@@ -153,9 +178,17 @@ export function resolve(
         entry.team,
         groupOf,
         places,
+        (where, ...line) => (where[0] === 'services' ? here(where, ...line) : once(tell, where, ...line)),
       );
       if (included) {
-        const base = environmentPolicy(environment, { ...entries, override: undefined }, entry.team, groupOf, places);
+        const base = environmentPolicy(
+          environment,
+          { ...entries, override: undefined },
+          entry.team,
+          groupOf,
+          places,
+          () => {},
+        );
         // A group that is not there is told already.
         const clear = policy.approval?.groups.every((group) => !group.startsWith(UNKNOWN)) ?? true;
         const why = clear ? loosens(base, policy) : null;
@@ -178,6 +211,63 @@ function groupFinder(config: Main, report: Report): GroupOf {
     }
     return `${UNKNOWN}${name}`;
   };
+}
+
+function auditOf(
+  { audit = {}, channels }: Main,
+  channelOf: (name: string) => string | undefined,
+  report: Report,
+): LoadedConfig['audit'] {
+  const name = audit.anchor?.channel;
+  if (name === undefined) return audit;
+  const anchorChannel = channelOf(name);
+  if (anchorChannel === undefined)
+    report(['audit', 'anchor', 'channel'], `there is no channel "${name}"${near(name, Object.keys(channels))}`);
+  return { ...audit, ...(anchorChannel === undefined ? {} : { anchorChannel }) };
+}
+
+/** What stands in the main file is told once, however many services it is about. */
+function once(report: Report, ...[at, message, of]: Parameters<Report>): void {
+  const told = TOLD.get(report) ?? new Set<string>();
+  TOLD.set(report, told);
+  const key = `${at.join('.')} ${message}`;
+  if (told.has(key)) return;
+  told.add(key);
+  report(at, message, of);
+}
+const TOLD = new WeakMap<Report, Set<string>>();
+
+/** An approval that can never be given: nobody in the groups, or fewer people than approvals, as far as that is known here. */
+function checkApprovals(
+  config: Main,
+  services: readonly (SourcedService & { environments: readonly EnvironmentPolicy[] })[],
+  report: Report,
+): void {
+  // With Microsoft Graph it is `check --online` that counts.
+  if (config.people === undefined || config.directory === 'graph') return;
+  const members = (group: string) =>
+    (config.people ?? []).filter(({ groups }) =>
+      groups.some((name) => Object.hasOwn(config.groups, name) && config.groups[name] === group),
+    );
+  for (const { document, entry, environments, included, name } of services)
+    for (const { approval, name: environment } of environments) {
+      if (approval === null || approval.groups.some((group) => group.startsWith(UNKNOWN))) continue;
+      const people = new Set(approval.groups.flatMap(members).map(({ id }) => id));
+      if (people.size >= approval.count) continue;
+      const own = entry.environments?.[environment]?.approve !== undefined;
+      const at = own
+        ? ['services', name, 'environments', environment, 'approve']
+        : ['environments', environment, 'approve'];
+      const names = Object.entries(config.groups).flatMap(([known, id]) =>
+        approval.groups.includes(id) ? [known] : [],
+      );
+      const message =
+        people.size === 0
+          ? `nobody is in ${names.join(' or ')}, so nobody could ever approve`
+          : `${approval.count} approvals are asked for, and only ${people.size} ${people.size === 1 ? 'person is' : 'people are'} in ${names.join(' or ')}`;
+      if (own && included) document.problems.push(document.problem(at, message));
+      else once(report, at, message);
+    }
 }
 
 function checkMode(config: Main, report: Report): void {
@@ -250,62 +340,6 @@ function versionUrlOf(entry: ServiceEntry, service: string, environment: string,
   return url;
 }
 
-/** The adapter that an entry names by its first key, with its own settings checked by its own schema. */
-function choose(
-  entry: Record<string, unknown>,
-  registry: Readonly<Record<string, { config: z.ZodType }>>,
-  at: Path,
-  report: Report,
-): Chosen {
-  const kind = Object.keys(entry)[0] ?? '';
-  const adapter = Object.hasOwn(registry, kind) ? registry[kind] : undefined;
-  const known = Object.keys(registry);
-  if (!adapter) {
-    report(kind === '' ? at : [...at, kind], `there is no kind "${kind}"${near(kind, known)}`, 'key');
-    return { kind, config: null };
-  }
-  const parsed = adapter.config.safeParse(entry);
-  if (parsed.success) return { kind, config: parsed.data };
-  for (const issue of parsed.error.issues)
-    for (const [where, message, of] of issueLines(issue, shapeOf(adapter.config)))
-      report([...at, ...where], message, of);
-  return { kind, config: null };
-}
-
-function shapeOf(schema: z.ZodType): readonly string[] {
-  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
-}
-
-type IssueLine = [at: Path, message: string, of?: 'key' | 'value' | undefined];
-
-/**
- * A zod issue as path and words. An unknown key is named by itself, with the keys that are known there; of a choice
- * between several forms, the one that was meant is explained.
- */
-export function issueLines(issue: z.core.$ZodIssue, known: readonly string[] = []): IssueLine[] {
-  if (issue.code === 'unrecognized_keys') {
-    const names = issue.path.length === 0 && known.length > 0 ? known : knownKeys(issue.message);
-    return issue.keys.map((key) => [[...issue.path, key], `this key is not known here${near(key, names)}`, 'key']);
-  }
-  if (issue.code === 'invalid_union') {
-    if (issue.errors.every((branch) => branch.some((each) => each.path.length === 0 && isMissing(each))))
-      return [[issue.path, 'this is missing']];
-    const meant = issue.errors.find((branch) =>
-      branch.every(({ code, path: at }) => at.length > 0 || code === 'unrecognized_keys'),
-    );
-    if (meant)
-      return meant
-        .flatMap((each) => issueLines(each))
-        .map(([at, message, of]): IssueLine => [[...issue.path, ...at], message, of]);
-  }
-  if (issue.code === 'invalid_key') return [[issue.path, issue.issues[0]?.message ?? issue.message, 'key']];
-  return [[issue.path, isMissing(issue) ? 'this is missing' : issue.message]];
-}
-
-function isMissing(issue: z.core.$ZodIssue): boolean {
-  return issue.code === 'invalid_type' && issue.input === undefined && /received undefined/.test(issue.message);
-}
-
 /** A key that a person wrote, never one of Object.prototype. */
 function own<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
   return Object.hasOwn(record, key) ? record[key] : undefined;
@@ -324,7 +358,12 @@ function sha256(value: unknown): string {
 }
 
 /** What decides how Shipmate behaves, without what could be a secret. */
-function normalise(config: Main, services: readonly ServiceConfig[], logs: Chosen | null): Record<string, unknown> {
+function normalise(
+  config: Main,
+  services: readonly ServiceConfig[],
+  commands: readonly CommandConfig[],
+  logs: Chosen | null,
+): Record<string, unknown> {
   const { bot, channels, environments, groups, mode, people, playground, ports, roles, store, tenant, url } = config;
   return JSON.parse(
     JSON.stringify({
@@ -342,6 +381,15 @@ function normalise(config: Main, services: readonly ServiceConfig[], logs: Chose
       environments,
       people: people ?? null,
       logs: logs && { kind: logs.kind, hash: sha256(logs.config) },
+      freeze: config.freeze ?? [],
+      audit: config.audit ?? null,
+      zone: config.zone,
+      commands: Object.fromEntries(
+        commands.map(({ name, run, ...rest }) => [
+          name,
+          { ...rest, run: { kind: run.kind, hash: sha256(run.config) } },
+        ]),
+      ),
       services: Object.fromEntries(
         services.map(({ deploy, environments: policies, name, versions, ...rest }) => [
           name,

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { PERMISSIONS } from '../access/types.ts';
+import { auditConfig } from '../audit/config.ts';
+import { CONCURRENCIES } from '../deploys/types.ts';
 import { parseDuration } from '../durations.ts';
 
 /**
@@ -34,6 +36,15 @@ const names = z.union([name, z.array(name).min(1, 'name at least one')], {
 });
 const adapter = z.record(z.string(), z.unknown());
 
+function isPattern(text: string): boolean {
+  try {
+    new RegExp(text, 'u');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export const approve = z
   .union(
     [
@@ -44,16 +55,65 @@ export const approve = z
         from: names,
         count: z.int().min(1).max(20).optional(),
         expires: duration.optional(),
+        remind: duration.optional(),
+        own: z.boolean().optional(),
       }),
     ],
     { error: 'write a group, a list of groups, { from, count, expires }, or false for none' },
   )
-  .describe('Who has to approve: a group, several, or { from, count, expires }. false: nobody');
+  .describe(
+    'Who has to approve: a group, several, or { from, count, expires, remind, own }. own: the requester may. false: nobody',
+  );
+
+const freeze = z
+  .array(
+    strict({
+      from: z.string().optional(),
+      to: z.string().optional(),
+      cron: z.string().optional(),
+      for: duration.optional(),
+      zone: z.string().optional(),
+      reason: z.string().max(200).optional(),
+    }),
+  )
+  .describe(
+    'When nothing may be deployed: { from: Fri 15:00, to: Mon 08:00, zone: Europe/Berlin }, dates, or { cron, for }',
+  );
+
+const watch = z
+  .union(
+    [
+      z.literal(false),
+      z.string(),
+      strict({
+        url: z.string().optional(),
+        command: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
+        for: duration.optional(),
+        every: duration.optional(),
+        failures: z.int().min(1).max(100).optional(),
+      }),
+    ],
+    { error: 'write a URL, { url or command, for, every, failures }, or false for none' },
+  )
+  .describe(
+    'What is looked at after a deploy succeeded; a bad one offers the rollback. Default: for 10m, every 30s, 3 failures',
+  );
 
 export const environment = strict({
   approve: approve.optional(),
   confirm: z.boolean().optional().describe('Ask the requester to confirm first. Default: where approval is asked'),
   production: z.boolean().optional().describe('Default: true for the last environment'),
+  promote: z
+    .union([z.literal(false), name], { error: 'write the name of an environment, or false for no order' })
+    .optional()
+    .describe('Only what runs there may come here. Default for production: the environment before'),
+  concurrency: z
+    .enum(CONCURRENCIES)
+    .optional()
+    .describe('While another deploy runs there: queue, latest (the newest that waits), reject. Default: reject'),
+  freeze: freeze.optional(),
+  watch: watch.optional(),
+  'rollback-approval': z.boolean().optional().describe('A rollback needs the approval too. Default: false'),
 });
 
 export const service = strict({
@@ -66,6 +126,8 @@ export const service = strict({
     .optional()
     .describe('Where to ask what really runs: {service} and {environment} are filled in, or one URL per environment'),
   environments: z.record(name, environment).optional().describe('Rules of this service that differ'),
+  freeze: freeze.optional(),
+  watch: watch.optional(),
 });
 
 const role = z.union(
@@ -76,6 +138,35 @@ const role = z.union(
   ],
   { error: 'write a group, a list of groups, or { groups, services, environments }' },
 );
+
+const input = strict({
+  label: z.string().max(60).optional(),
+  required: z.boolean().optional(),
+  choices: z.array(z.string().min(1).max(60)).min(1).max(50).optional(),
+  pattern: z
+    .string()
+    .max(200)
+    .refine(isPattern, 'write a regular expression')
+    .optional()
+    .describe('The whole value has to fit'),
+});
+
+const command = strict({
+  summary: z.string().max(120).optional(),
+  run: adapter.describe('What runs, as under deploy; {input.NAME} is filled in'),
+  inputs: z
+    .record(
+      z.string().regex(/^[a-z][a-z0-9-]{0,29}$/, 'use small letters, digits and "-", at most 30'),
+      input.nullable(),
+    )
+    .optional()
+    .describe('What a form asks for'),
+  services: z.array(name).min(1).optional().describe('Default: all'),
+  environments: z.array(name).min(1).optional().describe('Default: all'),
+  who: names.optional().describe("Groups that may run it. Default: the service's team"),
+  approve: approve.optional().describe('Default: as for a deploy to the environment'),
+  confirm: z.boolean().optional(),
+});
 
 const id = z.string().min(1).max(300);
 const httpUrl = z.url({ protocol: /^https?$/, error: 'write a URL with http or https' });
@@ -137,6 +228,10 @@ export const main = strict({
     .refine((given) => Object.keys(given).length > 0, 'name at least one environment')
     .describe('In promotion order'),
   services: z.record(name, service).default({}),
+  commands: z.record(name, command).optional().describe('Commands of your own: a name, inputs, what runs, who may'),
+  freeze: freeze.optional(),
+  zone: z.string().default('UTC').describe('Time zone of times that name none'),
+  audit: auditConfig.optional().describe('Where the audit goes besides the store'),
   logs: adapter.optional().describe('Where logs are read; the first key names the kind'),
 });
 
@@ -145,5 +240,7 @@ export const included = strict({ services: z.record(name, service) });
 
 export type Main = z.infer<typeof main>;
 export type ServiceEntry = z.infer<typeof service>;
+export type CommandEntry = z.infer<typeof command>;
+export type WatchEntry = z.infer<typeof watch>;
 export type EnvironmentEntry = z.infer<typeof environment>;
 export type ApproveEntry = z.infer<typeof approve>;

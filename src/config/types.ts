@@ -1,5 +1,6 @@
 import type { AccessPolicy } from '../access/types.ts';
-import type { EnvironmentPolicy } from '../deploys/types.ts';
+import type { AuditConfig } from '../audit/config.ts';
+import type { ApprovalPolicy, CommandInput, EnvironmentPolicy } from '../deploys/types.ts';
 
 /** An adapter as it was chosen: its kind, and its own configuration, checked by its own schema. */
 export interface Chosen {
@@ -15,6 +16,21 @@ export interface ServiceConfig {
   environments: readonly EnvironmentPolicy[];
   deploy: Chosen;
   versions: Chosen;
+}
+
+/** A command that the configuration declares. */
+export interface CommandConfig {
+  name: string;
+  summary: string;
+  inputs: readonly CommandInput[];
+  /** Undefined: as for a deploy there. */
+  approval?: ApprovalPolicy | null;
+  confirm: boolean;
+  /** Object ids of groups; null: each service's team. */
+  who: readonly string[] | null;
+  run: Chosen;
+  /** `team` is the object id of the service's group. */
+  places: readonly { service: string; team: string; environments: readonly string[] }[];
 }
 
 export type Credentials =
@@ -52,6 +68,14 @@ export interface LoadedConfig {
   /** Conversation ids by name. */
   channels: Readonly<Record<string, string>>;
   approvalsChannel?: string;
+  opsChannel?: string;
+  /** Zone of times that name none. */
+  zone: string;
+  commands: readonly CommandConfig[];
+  /** Sinks and anchors of the audit, with the conversation id of the anchor's channel. */
+  audit: AuditConfig & { anchorChannel?: string };
+  /** Every file that was read, absolute. */
+  files: readonly string[];
   /** Values that must never be printed. */
   secrets: readonly string[];
   /** PATH, HOME, LANG and TZ, for programs that are run. */
@@ -61,5 +85,5 @@ export interface LoadedConfig {
   /** What the hash is over, for a comparison with the next load; secrets are left out. */
   normalised: Readonly<Record<string, unknown>>;
   /** Hash of a service's effective policy in an environment; an unrelated edit does not change it. */
-  policyHash(service: string, environment: string): string;
+  policyHash(service: string, environment: string, command?: string): string;
 }

@@ -1,10 +1,14 @@
 import type { Person } from '../access/types.ts';
 import type { AuditRecord } from '../audit/types.ts';
 import { type Refusal, refuse } from '../errors.ts';
+import type { Tx } from '../store/types.ts';
+import { circumstancesOf } from './circumstances.ts';
 import { digestOf } from './digest.ts';
 import type { GatherDeps } from './gather.ts';
 import { sourcesOf } from './machine.ts';
 import { alreadyDecided, busy, denied, evaluateVote } from './policy.ts';
+import { sendNext, supersede } from './queue.ts';
+import type { Circumstances } from './rules.ts';
 import { announce, show } from './show.ts';
 import type { Deployment, Vote } from './types.ts';
 
@@ -37,7 +41,24 @@ export function createDecisions(deps: DeployDeps): Decisions {
   const { catalog, store } = deps;
 
   const currentDigest = (deployment: Deployment) =>
-    digestOf({ ...deployment, policy: catalog().policyHash(deployment.service, deployment.environment) });
+    digestOf({
+      ...deployment,
+      policy: catalog().policyHash(deployment.service, deployment.environment, deployment.command?.name),
+    });
+
+  const policyOf = ({ environment, service }: Deployment) =>
+    catalog()
+      .services.get(service)
+      ?.environments.find(({ name }) => name === environment);
+
+  /** The rules about the place, at the moment when it would start. The order of environments is asked at the trigger. */
+  const moment = async (tx: Tx, deployment: Deployment): Promise<Circumstances | null> => {
+    const environment = policyOf(deployment);
+    if (!environment) return null;
+    const { kind, requestedBy: person, service, sha, version } = deployment;
+    const wish = { kind, person, at: deps.now(), zone: catalog().zone };
+    return circumstancesOf(tx, wish, { service, environment, version: { name: version, sha } }, undefined);
+  };
 
   const decide: Decisions['decide'] = async (input) => {
     const { decision, id, person } = input;
@@ -69,7 +90,7 @@ export function createDecisions(deps: DeployDeps): Decisions {
     // Fresh: a cached answer may colour a card, it may not decide. Outside the transaction, since it is a network call.
     const access = await deps.authoriser.authorise(
       person,
-      { permission: 'approve', service, environment },
+      { permission: 'approve', service, environment, ...(known.command ? { command: known.command.name } : {}) },
       { fresh: true },
     );
 
@@ -82,6 +103,7 @@ export function createDecisions(deps: DeployDeps): Decisions {
         const before = (await tx.deployments.get(id)) ?? known;
         const judge = async (deployment: Deployment) =>
           evaluateVote({
+            circumstances: await moment(tx, deployment),
             deployment,
             voter: person,
             access,
@@ -104,13 +126,10 @@ export function createDecisions(deps: DeployDeps): Decisions {
           const decided = withoutVote(locked, person.id);
           throw new VoteUndone(alreadyDecided(decided), decided);
         }
+        const { start } = first;
         const approvals = locked.votes.filter((each) => each.decision === 'approve').length;
         const state =
-          decision === 'reject'
-            ? 'rejected'
-            : approvals >= (locked.approval?.count ?? 1)
-              ? 'queued'
-              : 'awaiting_approval';
+          decision === 'reject' ? 'rejected' : approvals >= (locked.approval?.count ?? 1) ? start : 'awaiting_approval';
         const changed = await tx.deployments.change(
           id,
           { from: state === 'awaiting_approval' ? ['awaiting_approval'] : sourcesOf(state) },
@@ -120,7 +139,7 @@ export function createDecisions(deps: DeployDeps): Decisions {
                 finishedAt: at,
                 problem: input.reason === null ? null : { code: 'APPROVAL_REJECTED', message: input.reason },
               }
-            : { state },
+            : { state, ...(state === 'waiting' ? { waitingSince: at } : {}) },
         );
         // The vote must not stay behind an approval that did not go through: the whole transaction is given up.
         if (changed.kind === 'busy') throw new VoteUndone(busy(changed.deployment), before);
@@ -136,6 +155,20 @@ export function createDecisions(deps: DeployDeps): Decisions {
         );
         await show(tx, deployment, catalog());
         if (deployment.state === 'queued') await tx.jobs.send('deploy.trigger', { id });
+        if (deployment.state === 'scheduled' && deployment.scheduledFor !== null)
+          await tx.jobs.send(
+            'deploy.due',
+            { id },
+            { delayMs: Date.parse(deployment.scheduledFor) - deps.now().getTime() },
+          );
+        if (deployment.state === 'waiting') {
+          if (policyOf(deployment)?.concurrency === 'latest')
+            await supersede(tx, deployment, 'waiting', catalog(), deps.now());
+          await sendNext(tx, deployment);
+        }
+        // Approved in the wrong order, older ones would take back what the newer one brought.
+        if (deployment.state !== 'awaiting_approval' && deployment.state !== 'rejected')
+          await supersede(tx, deployment, 'awaiting_approval', catalog(), deps.now());
         if (deployment.state === 'rejected') await announce(tx, deployment, catalog(), 'ended');
         return { ok: true as const, deployment };
       })
@@ -186,6 +219,7 @@ export function createDecisions(deps: DeployDeps): Decisions {
       await tx.audit.append({ ...record, outcome: 'done', code: 'OK', details: { reason } }, deps.now());
       await show(tx, changed.deployment, catalog());
       await announce(tx, changed.deployment, catalog(), 'ended');
+      await sendNext(tx, changed.deployment);
       return { ok: true as const, deployment: changed.deployment };
     });
   };

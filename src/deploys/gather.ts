@@ -1,11 +1,11 @@
-import type { AccessDecision, Authoriser, Person } from '../access/types.ts';
+import type { AccessDecision, AccessRequest, Authoriser, Person } from '../access/types.ts';
 import { PipelineError, type Refusal, refuse } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { VersionProbe } from '../monitoring/types.ts';
-import type { Comparison, Version } from '../pipelines/types.ts';
+import type { Comparison, Pipeline, Version } from '../pipelines/types.ts';
 import type { Store } from '../store/types.ts';
 import { denied } from './policy.ts';
-import type { Catalog, Deployment, EnvironmentPolicy, Service } from './types.ts';
+import type { ApprovalPolicy, Catalog, Deployment, EnvironmentPolicy, Service } from './types.ts';
 
 /** Commit subjects shown on a card. */
 const SHOWN_COMMITS = 5;
@@ -24,7 +24,13 @@ export interface Gathered {
   service: Service;
   environment: EnvironmentPolicy;
   access: AccessDecision;
+  /** What glass-breaking rests on; null when it was not asked for. */
+  breakGlassAccess: AccessDecision | null;
   version: Version;
+  /** What runs on the environment before, as far as anybody knows; undefined where no order is kept. */
+  before?: { environment: string; active: { version: string; sha: string | null } | null };
+  /** What this wish needs. */
+  approval: ApprovalPolicy | null;
   /** What runs there now, as far as anybody knows. */
   from: { version: string; sha: string | null } | null;
   comparison: Comparison | null;
@@ -38,27 +44,54 @@ export interface Wish {
   version: string;
   /** For a rollback: the commit that ran there, whatever the tag says today. */
   sha?: string;
+  /** Rules are to be broken, for this reason. */
+  breakGlass?: string;
+  /** ISO 8601: it is to start then. */
+  scheduledFor?: string;
+  /** The declared command to run; `version` says nothing then. */
+  command?: { name: string; inputs: Record<string, string> };
 }
 
 export async function gather(deps: GatherDeps, wish: Wish): Promise<Gathered | Refusal> {
   const found = find(deps.catalog(), wish.service, wish.environment);
   if (!found.ok) return found;
   const { service, environment } = found;
-  const access = await deps.authoriser.authorise(wish.person, {
-    permission: wish.kind === 'rollback' ? 'rollback' : 'deploy',
-    service: service.name,
-    environment: environment.name,
-  });
+  const place = { service: service.name, environment: environment.name };
+  const access = await deps.authoriser.authorise(wish.person, { ...permissionFor(wish), ...place });
   // Somebody who may not deploy learns nothing about the versions.
   if (!access.allowed) return denied(access);
+  const breakGlassAccess =
+    wish.breakGlass === undefined
+      ? null
+      : await deps.authoriser.authorise(wish.person, { permission: 'break-glass', ...place }, { fresh: true });
   try {
-    const [version, from] = await Promise.all([
-      wish.sha === undefined ? service.versions.resolve(wish.version) : { name: wish.version, sha: wish.sha },
+    const [named, from, before] = await Promise.all([
+      wish.command !== undefined
+        ? null
+        : wish.sha === undefined
+          ? service.versions.resolve(wish.version)
+          : { name: wish.version, sha: wish.sha },
       runningVersion(deps, service, environment),
+      runsBefore(deps, service, environment),
     ]);
+    // A command brings no version: it is about what runs.
+    const running = { name: from?.version ?? 'unknown', sha: from?.sha ?? '' };
+    const version = wish.command === undefined ? named : running;
     if (version === null) return await unknownVersion(service, wish.version);
-    const comparison = await compare(deps, service, from?.sha ?? null, version.sha);
-    return { ok: true, service, environment, access, version, from, comparison };
+    const comparison = wish.command ? null : await compare(deps, service, from?.sha ?? null, version.sha);
+    const approval = approvalFor(deps.catalog(), wish, environment);
+    return {
+      ok: true,
+      service,
+      environment,
+      access,
+      breakGlassAccess,
+      version,
+      from,
+      comparison,
+      approval,
+      ...(before === null ? {} : { before }),
+    };
   } catch (error) {
     if (!(error instanceof PipelineError)) throw error;
     deps.logger.warn('version source failed', { service: service.name, error });
@@ -66,6 +99,47 @@ export async function gather(deps: GatherDeps, wish: Wish): Promise<Gathered | R
       next: 'Try again in a minute.',
     });
   }
+}
+
+/** The right that this wish needs. */
+export function permissionFor(wish: {
+  kind: Deployment['kind'];
+  command?: { name: string } | null | undefined;
+}): Pick<AccessRequest, 'permission' | 'command'> {
+  if (wish.command) return { permission: 'run', command: wish.command.name };
+  return { permission: wish.kind === 'rollback' ? 'rollback' : 'deploy' };
+}
+
+/** The approval that this wish needs. A rollback brings back what succeeded there: mostly none, because minutes count. */
+export function approvalFor(
+  catalog: Catalog,
+  wish: { kind: Deployment['kind']; command?: { name: string } | null | undefined },
+  environment: EnvironmentPolicy,
+): ApprovalPolicy | null {
+  if (wish.kind === 'rollback' && !environment.rollbackApproval) return null;
+  const own = wish.command ? catalog.commands.get(wish.command.name)?.approval : undefined;
+  return own === undefined ? environment.approval : own;
+}
+
+/** What runs this: the service's own pipeline, or the declared command's. */
+export function pipelineOf(
+  catalog: Catalog,
+  service: string,
+  { command }: Pick<Deployment, 'command'>,
+): Pipeline | undefined {
+  if (command !== null) return catalog.commands.get(command.name)?.pipelines.get(service);
+  return catalog.services.get(service)?.pipeline;
+}
+
+/** What runs on the environment that comes before; null where no order is kept. */
+export async function runsBefore(
+  deps: Pick<GatherDeps, 'store' | 'probe' | 'logger'>,
+  service: Service,
+  { promoteFrom }: EnvironmentPolicy,
+): Promise<NonNullable<Gathered['before']> | null> {
+  const before = service.environments.find(({ name }) => name === promoteFrom);
+  if (before === undefined) return null;
+  return { environment: before.name, active: await runningVersion(deps, service, before) };
 }
 
 /** The service and its environment by their names, as the catalogue spells them, ignoring case. */

@@ -1,14 +1,18 @@
-import type { AccessDecision } from '../access/types.ts';
+import type { AccessDecision, AccessRequest } from '../access/types.ts';
 import type { AuditRecord } from '../audit/types.ts';
 import { PipelineError, type ReasonCode, refuse, ShipmateError } from '../errors.ts';
 import type { Pipeline, RunRef, RunStatus } from '../pipelines/types.ts';
 import type { DeploymentPatch, Tx } from '../store/types.ts';
+import { circumstancesOf } from './circumstances.ts';
 import type { DeployDeps } from './decisions.ts';
 import { digestOf } from './digest.ts';
+import { permissionFor, pipelineOf, runsBefore } from './gather.ts';
 import { sourcesOf } from './machine.ts';
 import { evaluateTrigger } from './policy.ts';
-import { announce, show, showPrevious } from './show.ts';
-import { type Deployment, FINAL_STATES, type Service } from './types.ts';
+import { sendNext } from './queue.ts';
+import { announce, nameOf, show, showPrevious, tell } from './show.ts';
+import { type Deployment, FINAL_STATES, type GateState, type Service } from './types.ts';
+import { watchMs, watchOf } from './watch.ts';
 
 /** How long one poll job watches before it hands over to the next; short, so that a stop need not wait. */
 const WATCH_MS = 5_000;
@@ -20,6 +24,9 @@ const TRIGGER_PATIENCE_MS = 60_000;
 const REFRESH_MS = 10_000;
 /** Between two attempts to trigger, or to find a run. */
 const RETRY_MS = 2_000;
+
+/** A change that lost against somebody else's is tried again so often, when nothing that matters changed. */
+const RETRIES = 5;
 
 const SYSTEM = { id: 'system', tenantId: '', name: 'Shipmate' };
 
@@ -61,16 +68,34 @@ export function createDeployJobs(
     deployment: Deployment,
     patch: DeploymentPatch,
     extra: (tx: Tx, changed: Deployment) => Promise<void> = async () => {},
-  ): Promise<Deployment | null> =>
-    store.transaction(async (tx) => {
+  ): Promise<Deployment | null> => step(deployment, patch, extra, RETRIES);
+
+  const step = async (
+    deployment: Deployment,
+    patch: DeploymentPatch,
+    extra: (tx: Tx, changed: Deployment) => Promise<void>,
+    retries: number,
+  ): Promise<Deployment | null> => {
+    const advanced = await store.transaction(async (tx) => {
       const from =
         patch.state === undefined || patch.state === deployment.state ? [deployment.state] : sourcesOf(patch.state);
       const result = await tx.deployments.change(deployment.id, { from, revision: deployment.revision }, patch);
       if (result.kind !== 'changed') return null;
       await show(tx, result.deployment, catalog());
       await extra(tx, result.deployment);
+      if (FINAL_STATES.includes(result.deployment.state)) await sendNext(tx, result.deployment);
       return result.deployment;
     });
+    if (advanced !== null || retries === 0) return advanced;
+    // What people do beside it (ask to cancel, review) moves the revision and nothing that matters here.
+    const current = await load(deployment.id);
+    const same =
+      current !== null &&
+      current.state === deployment.state &&
+      current.triggerStartedAt === deployment.triggerStartedAt &&
+      current.run?.id === deployment.run?.id;
+    return same && current.revision !== deployment.revision ? step(current, patch, extra, retries - 1) : null;
+  };
 
   const end = async (
     deployment: Deployment,
@@ -98,6 +123,8 @@ export function createDeployJobs(
           now(),
         );
         await announce(tx, changed, catalog(), 'ended');
+        if (changed.watch !== null)
+          await tx.jobs.send('deploy.watch', { id: changed.id }, { delayMs: watchMs(changed) });
       },
     );
     if (ended) deps.onEnd?.(ended.state);
@@ -108,11 +135,17 @@ export function createDeployJobs(
     const deployment = await load(id);
     if (deployment?.state !== 'queued') return;
     const service = catalog().services.get(deployment.service);
-    if (!service) {
-      await end(deployment, 'blocked', 'SERVICE_UNKNOWN', `${deployment.service} is no longer in the configuration.`);
+    const pipeline = pipelineOf(catalog(), deployment.service, deployment);
+    if (!service || !pipeline) {
+      await end(
+        deployment,
+        'blocked',
+        'SERVICE_UNKNOWN',
+        `${deployment.command?.name ?? deployment.service} is no longer in the configuration.`,
+      );
       return;
     }
-    if (deployment.triggerStartedAt !== null) return reconcile(deployment, service.pipeline, since);
+    if (deployment.triggerStartedAt !== null) return reconcile(deployment, pipeline, since);
     const verdict = await judge(deployment, service);
     if (!verdict.ok) {
       await end(deployment, 'blocked', verdict.code, verdict.message);
@@ -120,30 +153,56 @@ export function createDeployJobs(
     }
     // The mark is written before the call: whoever comes after a crash knows that a run may be there.
     const marked = await advance(deployment, { triggerStartedAt: now().toISOString() });
-    if (marked) await start(marked, service.pipeline, { doubt: false, since });
+    if (marked) await start(marked, pipeline, { doubt: false, since });
   };
 
   /** Asked again, fresh, just before the trigger: people leave groups, tags move, rules change. */
   const judge = async (deployment: Deployment, service: Service) => {
-    const { environment } = deployment;
+    const { breakGlass, command, environment } = deployment;
+    const policy = service.environments.find(({ name }) => name === environment);
+    if (!policy) return refuse('ENVIRONMENT_UNKNOWN', `${service.name} has no environment "${environment}" any more.`);
     const ask = (
       person: Deployment['requestedBy'],
-      permission: 'deploy' | 'rollback' | 'approve',
+      request: Pick<AccessRequest, 'permission' | 'command'>,
     ): Promise<AccessDecision> =>
-      deps.authoriser.authorise(person, { permission, service: service.name, environment }, { fresh: true });
+      deps.authoriser.authorise(person, { ...request, service: service.name, environment }, { fresh: true });
+    const approve = { permission: 'approve', ...(command ? { command: command.name } : {}) } as const;
     const approvers = deployment.votes.filter(({ decision }) => decision === 'approve');
-    const [requesterAccess, approverAccess, resolved] = await Promise.all([
-      ask(deployment.requestedBy, deployment.kind === 'rollback' ? 'rollback' : 'deploy'),
-      Promise.all(approvers.map(({ person }) => ask(person, 'approve'))),
-      deployment.kind === 'rollback' ? null : resolve(service, deployment.version),
+    const bringsOne = deployment.kind === 'deploy' || deployment.kind === 'retry';
+    const [requesterAccess, breakGlassAccess, approverAccess, resolved, before] = await Promise.all([
+      ask(deployment.requestedBy, permissionFor(deployment)),
+      breakGlass === null ? null : ask(deployment.requestedBy, { permission: 'break-glass' }),
+      Promise.all(approvers.map(({ person }) => ask(person, approve))),
+      bringsOne ? resolve(service, deployment.version) : null,
+      bringsOne ? runsBefore(deps, service, policy) : null,
     ]);
     if (resolved instanceof PipelineError)
       return refuse(
         'VERSIONS_UNAVAILABLE',
         `It can't be checked what ${deployment.version} points to: ${resolved.message}`,
       );
-    const currentDigest = digestOf({ ...deployment, policy: catalog().policyHash(service.name, environment) });
-    return evaluateTrigger({ deployment, requesterAccess, approverAccess, resolved, currentDigest });
+    const currentDigest = digestOf({
+      ...deployment,
+      policy: catalog().policyHash(service.name, environment, command?.name),
+    });
+    const { kind, requestedBy: person, sha, version } = deployment;
+    const circumstances = await store.read((tx) =>
+      circumstancesOf(
+        tx,
+        { kind, person, at: now(), zone: catalog().zone },
+        { service: service.name, environment: policy, version: { name: version, sha } },
+        before ?? undefined,
+      ),
+    );
+    return evaluateTrigger({
+      deployment,
+      requesterAccess,
+      approverAccess,
+      resolved,
+      currentDigest,
+      circumstances,
+      breakGlassAccess,
+    });
   };
 
   // Fails closed: what can't be checked does not run.
@@ -168,6 +227,7 @@ export function createDeployJobs(
         version: deployment.version,
         sha: deployment.sha,
         requestedBy: deployment.requestedBy.name,
+        ...(deployment.command === null ? {} : { inputs: deployment.command.inputs }),
       });
     } catch (error) {
       deps.logger.warn('pipeline did not start', { deployment: deployment.id, error });
@@ -240,7 +300,7 @@ export function createDeployJobs(
     let deployment = await load(id);
     let shownAt = 0;
     while (deployment?.state === 'running' && deployment.run !== null) {
-      const pipeline = catalog().services.get(deployment.service)?.pipeline;
+      const pipeline = pipelineOf(catalog(), deployment.service, deployment);
       if (!pipeline) {
         await end(
           deployment,
@@ -251,10 +311,22 @@ export function createDeployJobs(
         return;
       }
       const outcome = await look(deployment, pipeline, deployment.run);
-      if (outcome === 'ended') return;
+      if (outcome === 'ended') {
+        deployment = await load(id);
+        // Mostly it is over; else somebody changed it at the same moment, and it is looked at again.
+        if (deployment?.state !== 'running' || now().getTime() >= until) break;
+        await pause(pipeline.pollMs, deps.stopping);
+        continue;
+      }
       if (outcome.status !== null && (changed(deployment, outcome.status) || now().getTime() - shownAt > REFRESH_MS)) {
         const { stages, tail } = outcome.status;
-        deployment = (await advance(deployment, { stages, tail })) ?? (await load(id));
+        const gate = gateOf(deployment, outcome.status);
+        const asks = gate !== null && gate.id !== deployment.gate?.id;
+        const seen = asks ? { stages, tail, gate } : { stages, tail };
+        deployment =
+          (await advance(deployment, seen, async (tx, each) => {
+            if (asks) await askAtGate(tx, each, gate.question);
+          })) ?? (await load(id));
         shownAt = now().getTime();
       }
       if (now().getTime() >= until || deps.stopping.aborted) break;
@@ -262,6 +334,19 @@ export function createDeployJobs(
       if (deployment && deps.stopping.aborted) break;
     }
     if (deployment?.state === 'running') await store.transaction((tx) => tx.jobs.send('deploy.poll', { id }));
+  };
+
+  /** Who may answer is asked in the thread of the approvals' card, else where the deploy is followed. */
+  const askAtGate = async (tx: Tx, deployment: Deployment, question: string): Promise<void> => {
+    const { approvalsChannel, services } = catalog();
+    const conversation = approvalsChannel ?? services.get(deployment.service)?.channel ?? deployment.requestedIn;
+    await tell(
+      tx,
+      `deploy:${deployment.id}:gate:${deployment.gate?.id ?? ''}`,
+      conversation,
+      `${nameOf(deployment)} waits for an answer: ${question}`,
+      approvalsChannel === undefined ? undefined : `deploy:${deployment.id}:approvals`,
+    );
   };
 
   const look = async (
@@ -281,14 +366,26 @@ export function createDeployJobs(
     }
     const { sha, stages, tail } = status;
     const seen = { stages, tail, ...(status.url ? { run: { ...run, url: status.url } } : {}) };
-    if (sha !== undefined && sha !== deployment.sha) {
+    if (sha !== undefined && deployment.kind !== 'command' && sha !== deployment.sha) {
       const message = `The run deployed ${sha.slice(0, 7)}, not the approved ${deployment.sha.slice(0, 7)}.`;
       await end(deployment, 'failed', 'PIPELINE_MISMATCH', message, seen);
       return 'ended';
     }
-    if (status.state === 'succeeded') await end(deployment, 'succeeded', 'OK', null, seen);
-    else if (status.state === 'cancelled')
-      await end(deployment, 'cancelled', 'PIPELINE_FAILED', status.error ?? 'The run was cancelled.', seen);
+    if (status.state === 'succeeded')
+      await end(deployment, 'succeeded', 'OK', null, { ...seen, watch: watchOf(deployment, catalog(), now()) });
+    else if (status.state === 'cancelled' || (deployment.cancel !== null && status.state === 'failed')) {
+      const { cancel } = deployment;
+      const by = cancel === null ? (status.error ?? 'The run was cancelled.') : `Cancelled by ${cancel.person.name}`;
+      const why = cancel?.reason ? `: ${cancel.reason}` : '';
+      await end(deployment, 'cancelled', cancel === null ? 'PIPELINE_FAILED' : 'CANCELLED', `${by}${why}`, seen);
+    } else if (status.state === 'failed' && deployment.gate?.answer?.approved === false)
+      await end(
+        deployment,
+        'failed',
+        'GATE_REJECTED',
+        `${deployment.gate.answer.person.name} said no to: ${deployment.gate.question}`,
+        seen,
+      );
     else if (status.state === 'failed')
       await end(deployment, 'failed', 'PIPELINE_FAILED', status.error ?? 'The pipeline failed.', seen);
     else return { status };
@@ -313,7 +410,17 @@ export function createDeployJobs(
 }
 
 function changed(deployment: Deployment, status: RunStatus): boolean {
-  return JSON.stringify([deployment.stages, deployment.tail]) !== JSON.stringify([status.stages, status.tail]);
+  const asks = gateOf(deployment, status);
+  return (
+    (asks !== null && asks.id !== deployment.gate?.id) ||
+    JSON.stringify([deployment.stages, deployment.tail]) !== JSON.stringify([status.stages, status.tail])
+  );
+}
+
+/** What the run asks a person now, as the deployment keeps it. */
+function gateOf({ gate }: Deployment, status: RunStatus): GateState | null {
+  if (status.gate === undefined || status.gate.id === gate?.id) return null;
+  return { id: status.gate.id, question: status.gate.question.slice(0, 300), answer: null };
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -2,8 +2,10 @@ import type { DeploymentState } from './types.ts';
 
 /** Which state may follow which. Everything that changes a deployment's state goes through `sourcesOf`. */
 export const TRANSITIONS: Readonly<Record<DeploymentState, readonly DeploymentState[]>> = {
-  awaiting_approval: ['queued', 'rejected', 'expired', 'blocked'],
-  queued: ['running', 'failed', 'blocked', 'attention'],
+  awaiting_approval: ['queued', 'scheduled', 'waiting', 'rejected', 'expired', 'blocked', 'cancelled'],
+  scheduled: ['queued', 'waiting', 'blocked', 'cancelled'],
+  waiting: ['queued', 'blocked', 'cancelled'],
+  queued: ['running', 'failed', 'blocked', 'attention', 'cancelled'],
   running: ['succeeded', 'failed', 'cancelled', 'attention'],
   attention: ['running', 'failed'],
   succeeded: [],

@@ -10,7 +10,8 @@ function cardsOf(
   const cards = new Map<string, { conversation: string; audience: 'requester' | 'approvals' | 'channel' }>();
   const key = (audience: string) => `deploy:${deployment.id}:${audience}`;
   cards.set(key('requester'), { conversation: deployment.requestedIn, audience: 'requester' });
-  if (deployment.approval !== null && catalog.approvalsChannel !== undefined)
+  const asked = deployment.approval !== null || deployment.breakGlass !== null || deployment.gate !== null;
+  if (asked && catalog.approvalsChannel !== undefined)
     cards.set(key('approvals'), { conversation: catalog.approvalsChannel, audience: 'approvals' });
   const channel = catalog.services.get(deployment.service)?.channel;
   // The channel hears of a deploy that runs; a request that is still to be decided is the approvers' business.
@@ -47,14 +48,24 @@ export async function showPrevious(tx: Tx, deployment: Deployment): Promise<void
   }
 }
 
-function verb(deployment: Deployment): string {
-  return deployment.kind === 'rollback' ? 'Rollback' : 'Deployment';
+/** A word that is said once, outside of a card. Untrusted text is made plain where it is sent. */
+export async function tell(tx: Tx, key: string, conversation: string, text: string, threadOf?: string): Promise<void> {
+  await tx.outbox.put({
+    key,
+    conversation,
+    payload: { kind: 'message', text, ...(threadOf === undefined ? {} : { threadOf }) },
+  });
+}
+
+/** "Deployment of storefront 1.2.3 to production", "restart of storefront on production". */
+export function nameOf({ command, environment, kind, service, version }: Deployment): string {
+  if (command !== null) return `${command.name} of ${service} on ${environment}`;
+  return `${kind === 'rollback' ? 'Rollback' : 'Deployment'} of ${service} ${version} to ${environment}`;
 }
 
 /** "Deployment of storefront 1.2.3 to production started by Dana." */
 export function startedText(deployment: Deployment): string {
-  const { environment, requestedBy, service, version } = deployment;
-  return `${verb(deployment)} of ${service} ${version} to ${environment} started by ${requestedBy.name}.`;
+  return `${nameOf(deployment)} started by ${deployment.requestedBy.name}.`;
 }
 
 const ENDINGS: Partial<Record<Deployment['state'], string>> = {
@@ -69,10 +80,16 @@ const ENDINGS: Partial<Record<Deployment['state'], string>> = {
 
 /** One short sentence for the end of a deployment, with why where it ended badly. Holds untrusted text. */
 export function endedText(deployment: Deployment): string {
-  const { environment, problem, service, state, version } = deployment;
+  const { problem, state } = deployment;
   const by = state === 'rejected' ? ` by ${deployment.votes.at(-1)?.person.name ?? 'an approver'}` : '';
   const why = problem ? `: ${problem.message}` : '';
-  return `${verb(deployment)} of ${service} ${version} to ${environment} ${ENDINGS[state] ?? state}${by}${why}${why.endsWith('.') ? '' : '.'}`;
+  return `${nameOf(deployment)} ${ENDINGS[state] ?? state}${by}${why}${why.endsWith('.') ? '' : '.'}`;
+}
+
+/** What the watch after a deployment found. Holds untrusted text. */
+function unhealthyText(deployment: Deployment): string {
+  const { environment, service, version, watch } = deployment;
+  return `${service} ${version} on ${environment} is unhealthy: ${watch?.problem ?? 'the check failed'}. Its card offers the rollback.`;
 }
 
 /** An edit in place notifies nobody: the start and the end are said once, as a short reply in the card's thread. */
@@ -80,9 +97,10 @@ export async function announce(
   tx: Tx,
   deployment: Deployment,
   catalog: Catalog,
-  what: 'started' | 'ended',
+  what: 'started' | 'ended' | 'unhealthy',
 ): Promise<void> {
-  const text = what === 'started' ? startedText(deployment) : endedText(deployment);
+  const text =
+    what === 'started' ? startedText(deployment) : what === 'ended' ? endedText(deployment) : unhealthyText(deployment);
   const channel = catalog.services.get(deployment.service)?.channel;
   const inChannel = channel !== undefined && channel === baseOf(deployment.requestedIn);
   if (channel !== undefined && deployment.startedAt !== null)
@@ -93,13 +111,13 @@ export async function announce(
         kind: 'message',
         text,
         threadOf: `deploy:${deployment.id}:${inChannel ? 'requester' : 'channel'}`,
-        ...(what === 'ended' ? { after: `deploy:${deployment.id}:started:channel` } : {}),
+        ...(what === 'started' ? {} : { after: `deploy:${deployment.id}:started:channel` }),
       },
     });
   // The requester is told of the end where it was asked for; the card there already shows the start.
-  if (what === 'ended' && (!inChannel || deployment.startedAt === null))
+  if (what !== 'started' && (!inChannel || deployment.startedAt === null))
     await tx.outbox.put({
-      key: `deploy:${deployment.id}:ended:requester`,
+      key: `deploy:${deployment.id}:${what}:requester`,
       conversation: deployment.requestedIn,
       payload: { kind: 'message', text, threadOf: `deploy:${deployment.id}:requester` },
     });

@@ -1,4 +1,5 @@
-import type { Person } from '../access/types.ts';
+import type { Permission, Person } from '../access/types.ts';
+import type { Window } from '../calendar/types.ts';
 import type { ReasonCode } from '../errors.ts';
 import type { Commit, Pipeline, RunRef, Stage, VersionSource } from '../pipelines/types.ts';
 
@@ -6,13 +7,46 @@ import type { Commit, Pipeline, RunRef, Stage, VersionSource } from '../pipeline
 export interface EnvironmentPolicy {
   name: string;
   /** Null: no approval asked. `groups` are object ids; an empty list means that nobody can approve. */
-  approval: { groups: readonly string[]; count: number; expiresMs: number } | null;
+  approval: ApprovalPolicy | null;
+  /** Whether a rollback needs the approval too. */
+  rollbackApproval: boolean;
+  /** What a deploy does while another one holds the environment. */
+  concurrency: Concurrency;
+  /** When nothing may be deployed: the windows of everything, of the environment and of the service. Deny wins. */
+  freeze: readonly Window[];
+  /** The environment where the same commit has to run well before; null: no order. */
+  promoteFrom: string | null;
+  /** What is looked at for a while after a deploy succeeded. */
+  watch: WatchPolicy | null;
   /** Ask the requester to confirm first. */
   confirm: boolean;
   /** For people and colours: the last environment of the promotion order counts as production unless said otherwise. */
   production: boolean;
   /** Where to ask what really runs: answers JSON {version, sha?} or the version as text. */
   versionUrl?: string;
+}
+
+export interface ApprovalPolicy {
+  groups: readonly string[];
+  count: number;
+  expiresMs: number;
+  /** Approvers are reminded so long before it expires. */
+  remindMs: number;
+  /** The requester may approve, if they are in the groups. */
+  own: boolean;
+}
+
+/** `queue`: waits for its turn; `latest`: so too, and the newest takes the place of those that wait; `reject`: refused. */
+export const CONCURRENCIES = ['queue', 'latest', 'reject'] as const;
+export type Concurrency = (typeof CONCURRENCIES)[number];
+
+export interface WatchPolicy {
+  /** A URL that answers 2xx, or a program that ends with 0. */
+  check: { kind: 'url'; url: string } | { kind: 'command'; argv: readonly string[] };
+  forMs: number;
+  everyMs: number;
+  /** So many in a row are bad. */
+  failures: number;
 }
 
 export interface Service {
@@ -27,20 +61,55 @@ export interface Service {
   versions: VersionSource;
 }
 
+/** A command that the configuration declares. */
+export interface DeclaredCommand {
+  name: string;
+  summary: string;
+  /** In the order in which a form asks for them. */
+  inputs: readonly CommandInput[];
+  /** Approval instead of the environment's; undefined: as for a deploy there. */
+  approval?: ApprovalPolicy | null;
+  confirm: boolean;
+  /** Environments where it may run, by service. */
+  places: ReadonlyMap<string, readonly string[]>;
+  /** By service. */
+  pipelines: ReadonlyMap<string, Pipeline>;
+}
+
+export interface CommandInput {
+  name: string;
+  label: string;
+  required: boolean;
+  /** The only values, if there are any. */
+  choices: readonly string[];
+  /** A regular expression that the whole value fits. */
+  pattern?: string;
+}
+
 /** What the configuration says, ready to use. Replaced as a whole when the configuration changes. */
 export interface Catalog {
   /** By name, in the order of the configuration. */
   services: ReadonlyMap<string, Service>;
+  /** Declared commands by name. */
+  commands: ReadonlyMap<string, DeclaredCommand>;
   /** Conversation id of the approvals channel, if there is one. */
   approvalsChannel?: string;
+  /** Conversation id of the channel of those who run Shipmate. */
+  opsChannel?: string;
+  /** Zone of times that name none. */
+  zone: string;
+  /** Names of the groups that may do this there, for people. */
+  whoMay(permission: Permission, service: string, environment: string): string[];
   /** Hash of a service's effective policy in an environment; part of an approval's digest. */
-  policyHash(service: string, environment: string): string;
+  policyHash(service: string, environment: string, command?: string): string;
   /** A group's name in the configuration, for people; its id when it has none. */
   groupName(id: string): string;
 }
 
 export const DEPLOYMENT_STATES = [
   'awaiting_approval',
+  'scheduled', // may run, later
+  'waiting', // may run, after the one that holds the environment
   'queued', // may run; the trigger job is on its way
   'running',
   'attention', // it is not known whether a run was started: a person must look
@@ -54,6 +123,8 @@ export const DEPLOYMENT_STATES = [
 export type DeploymentState = (typeof DEPLOYMENT_STATES)[number];
 
 /** States in which a deployment holds its environment. */
+/** States in which it may still be taken back by whoever asked for it: nothing runs yet. */
+export const PENDING_STATES: readonly DeploymentState[] = ['awaiting_approval', 'scheduled', 'waiting'];
 export const HOLDING_STATES: readonly DeploymentState[] = ['queued', 'running', 'attention'];
 export const FINAL_STATES: readonly DeploymentState[] = [
   'succeeded',
@@ -75,7 +146,8 @@ export interface Vote {
 export interface Deployment {
   /** Short number as text, "42"; unique in the store. */
   id: string;
-  kind: 'deploy' | 'rollback' | 'retry';
+  /** `command`: a declared command; it deploys nothing. */
+  kind: 'deploy' | 'rollback' | 'retry' | 'command';
   service: string;
   environment: string;
   version: string;
@@ -97,7 +169,7 @@ export interface Deployment {
   /** Grows with every change; the fence of every update. */
   revision: number;
   digest: string;
-  approval: { groups: string[]; count: number; expiresAt: string } | null;
+  approval: { groups: string[]; count: number; expiresAt: string; own?: boolean } | null;
   votes: Vote[];
   /** Correlation key handed to the pipeline. */
   runKey: string;
@@ -111,6 +183,71 @@ export interface Deployment {
   createdAt: string;
   startedAt: string | null;
   finishedAt: string | null;
+  /** When it is to start; null: as soon as it may. */
+  scheduledFor: string | null;
+  /** Since when it waits for the environment. */
+  waitingSince: string | null;
+  /** Somebody asked the running one to stop. */
+  cancel: { person: Person; reason: string | null; at: string } | null;
+  /** The run waits for a person's answer. */
+  gate: GateState | null;
+  /** Rules were broken, with a reason, by somebody who may. Open until a second person has looked at it. */
+  breakGlass: BreakGlass | null;
+  /** How it does after it succeeded. */
+  watch: WatchState | null;
+  /** The declared command that it runs, with what was typed. */
+  command: { name: string; inputs: Record<string, string> } | null;
+}
+
+export interface GateState {
+  id: string;
+  /** Untrusted text. */
+  question: string;
+  answer: { person: Person; approved: boolean; at: string } | null;
+}
+
+export interface BreakGlass {
+  /** Untrusted text. */
+  reason: string;
+  /** Rules that would have refused it. */
+  broken: string[];
+  /** Reminders that were sent. */
+  reminders: number;
+  review: { person: Person; note: string; at: string } | null;
+}
+
+export interface WatchState {
+  state: 'watching' | 'healthy' | 'unhealthy';
+  until: string;
+  /** Bad ones in a row. */
+  failures: number;
+  /** What the last bad one said; untrusted text. */
+  problem: string | null;
+}
+
+/** Keeps deploys out until somebody takes it away. '' stands for every service, or every environment. */
+export interface Lock {
+  service: string;
+  environment: string;
+  person: Person;
+  /** Untrusted text. */
+  reason: string;
+  /** Only this version, and only by this person, may be deployed meanwhile; null: nothing. */
+  version: string | null;
+  /** ISO 8601. */
+  at: string;
+}
+
+/** A commit that somebody rolled back from: it is not deployed there again until somebody lifts that. */
+export interface Block {
+  service: string;
+  environment: string;
+  sha: string;
+  version: string;
+  person: Person;
+  /** The rollback's number. */
+  deployment: string;
+  at: string;
 }
 
 /** What a conversation shows of a deployment: the domain declares it, bot/ renders and sends it. */
@@ -126,4 +263,10 @@ export interface DeployView {
   outdated: boolean;
   /** Colour and words of the environment. */
   production: boolean;
+  /** Place among those that wait for the environment, from 1; null when it does not wait. */
+  position: number | null;
+  /** What may be done about it, whoever looks: the card leaves out what can't be. */
+  cancellable: boolean;
+  /** The version that a rollback took away is kept from coming back here. */
+  blocked: { version: string; sha: string } | null;
 }

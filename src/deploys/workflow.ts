@@ -1,19 +1,43 @@
 import { randomUUID } from 'node:crypto';
 import type { AuditRecord } from '../audit/types.ts';
 import { type Refusal, refuse } from '../errors.ts';
-import type { ReadTx } from '../store/types.ts';
+import type { ReadTx, Tx } from '../store/types.ts';
+import { circumstancesOf, waitingFor } from './circumstances.ts';
 import { createDecisions, type Decisions, type DeployDeps } from './decisions.ts';
 import { digestOf } from './digest.ts';
-import { find, type Gathered, gather, runningVersion, type Wish } from './gather.ts';
-import { busy, evaluateRequest, type RequestDecision } from './policy.ts';
+import { find, type Gathered, gather, pipelineOf, runningVersion, type Wish } from './gather.ts';
+import { createInterventions, type Interventions } from './interventions.ts';
+import { createLocks, type LockActions } from './locks.ts';
+import { decisionOf, judgeRequest, type RequestDecision, type RequestFacts } from './policy.ts';
+import { sendNext, supersede } from './queue.ts';
+import { createReviews, glassBroken, type Reviews } from './reviews.ts';
+import type { Finding } from './rules.ts';
 import { show } from './show.ts';
-import type { Deployment, DeployView, EnvironmentPolicy } from './types.ts';
+import {
+  type Catalog,
+  type Deployment,
+  type DeployView,
+  type EnvironmentPolicy,
+  HOLDING_STATES,
+  PENDING_STATES,
+} from './types.ts';
 
 /** What would happen, and whether it may. Nothing is written. */
 export interface Plan {
   ok: true;
   gathered: Gathered;
   approval: EnvironmentPolicy['approval'];
+  start: 'now' | 'waiting' | 'scheduled';
+  /** What every rule said. */
+  findings: readonly Finding[];
+}
+
+/** What every rule says to a wish, and what follows. Of the same evaluation that enforces. */
+export interface Explanation {
+  findings: readonly Finding[];
+  decision: RequestDecision;
+  /** Null when it did not come so far: no right, or nothing of that name. */
+  gathered: Gathered | null;
 }
 
 export interface DeployRequest extends Wish {
@@ -28,8 +52,9 @@ export interface DeployRequest extends Wish {
   confirmedSha?: string;
 }
 
-export interface Deploys extends Decisions {
+export interface Deploys extends Decisions, Interventions, LockActions, Reviews {
   plan(wish: Wish): Promise<Plan | Refusal>;
+  explain(wish: Wish): Promise<Explanation>;
   /** Persists the deployment, its audit entry, its cards and its next job in one transaction; refusals are audited. */
   request(request: DeployRequest): Promise<{ ok: true; deployment: Deployment; duplicate: boolean } | Refusal>;
   /** Where a rollback of this service and environment would go. */
@@ -42,39 +67,62 @@ export function createDeploys(deps: DeployDeps): Deploys {
   const { store, catalog } = deps;
 
   const plan = async (wish: Wish): Promise<Plan | Refusal> => {
-    const gathered = await gather(deps, wish);
-    if (!gathered.ok) return gathered;
-    const decision = await store.read((tx) => evaluate(tx, wish, gathered));
-    return decision.ok ? { ok: true, gathered, approval: decision.approval } : decision;
+    const { decision, findings, gathered } = await explain(wish);
+    if (!decision.ok) return decision;
+    // Whoever was allowed was gathered for.
+    if (gathered === null) throw new Error('a decision without facts');
+    return { ok: true, gathered, approval: decision.approval, start: decision.start, findings };
   };
 
-  const evaluate = async (
+  const explain = async (wish: Wish): Promise<Explanation> => {
+    const gathered = await gather(deps, wish);
+    if (!gathered.ok)
+      return {
+        findings: [{ rule: 'access', verdict: 'refuse', note: gathered.message }],
+        decision: gathered,
+        gathered: null,
+      };
+    const facts = await store.read((tx) => factsOf(tx, wish, gathered));
+    const findings = judgeRequest(facts);
+    return { findings, decision: decisionOf(findings, facts), gathered };
+  };
+
+  const factsOf = async (
     tx: ReadTx,
     wish: Wish & { confirmedSha?: string },
     gathered: Gathered,
-  ): Promise<RequestDecision> => {
-    const { approvalsChannel } = catalog();
+  ): Promise<RequestFacts> => {
+    const { approvalsChannel, groupName, whoMay, zone } = catalog();
+    const { access, approval, before, breakGlassAccess, environment, service, version } = gathered;
     const reference = approvalsChannel === undefined ? null : await tx.references.get(approvalsChannel);
-    return evaluateRequest({
-      kind: wish.kind,
-      service: gathered.service.name,
-      environment: gathered.environment,
-      version: gathered.version,
-      access: gathered.access,
-      holder: await tx.deployments.holder(gathered.service.name, gathered.environment.name),
+    const at = wish.scheduledFor === undefined ? deps.now() : new Date(wish.scheduledFor);
+    const place = { service: service.name, environment, version };
+    const circumstances = await circumstancesOf(tx, { kind: wish.kind, person: wish.person, at, zone }, place, before);
+    return {
+      ...circumstances,
+      version,
+      access,
+      holder: await tx.deployments.holder(service.name, environment.name),
+      waiting: (await waitingFor(tx, service.name, environment.name)).length,
       approvalsReachable: reference !== null && reference.dead === undefined,
+      approval,
+      breakGlass: breakGlassAccess === null ? null : { access: breakGlassAccess, reason: wish.breakGlass ?? '' },
+      scheduled: wish.scheduledFor !== undefined,
+      approvers: (approval?.groups ?? []).map((group) => groupName(group)),
+      breakers: whoMay('break-glass', service.name, environment.name),
       ...(wish.confirmedSha === undefined ? {} : { confirmedSha: wish.confirmedSha }),
-    });
+    };
   };
 
   const request = async (input: DeployRequest) => {
     const record = (more: Pick<AuditRecord, 'outcome' | 'code'> & Partial<AuditRecord>): AuditRecord => ({
       actor: input.person,
-      action: `${input.kind === 'rollback' ? 'rollback' : 'deploy'}.request`,
+      action: `${input.kind === 'rollback' || input.kind === 'command' ? input.kind : 'deploy'}.request`,
       service: input.service,
       environment: input.environment,
       version: input.version,
       conversation: input.conversation,
+      ...(input.command ? { details: { command: input.command.name } } : {}),
       ...more,
     });
     const refused = async (refusal: Refusal): Promise<Refusal> => {
@@ -97,16 +145,14 @@ export function createDeploys(deps: DeployDeps): Deploys {
           : refuseHere(
               refuse('ACTION_USED', `This card was used already, for #${before.id}.`, { next: 'Ask for a new one.' }),
             );
-      const decision = await evaluate(tx, input, gathered);
-      if (!decision.ok) return refuseHere(decision);
-      const inserted = await tx.deployments.insert(newDeployment(input, gathered, decision.approval));
-      if (inserted.kind === 'busy') return refuseHere(busy(inserted.deployment));
-      const { deployment } = inserted;
-      if (inserted.kind === 'duplicate') return { ok: true as const, deployment, duplicate: true };
+      const placed = await place(tx, input, gathered);
+      if (!placed.ok) return refuseHere(placed);
+      const { deployment } = placed;
+      if (placed.duplicate) return { ok: true as const, deployment, duplicate: true };
       await tx.audit.append(
         record({
           outcome: 'done',
-          code: 'OK',
+          code: deployment.breakGlass === null ? 'OK' : 'BREAK_GLASS',
           version: deployment.version,
           deployment: deployment.id,
           digest: deployment.digest,
@@ -116,32 +162,86 @@ export function createDeploys(deps: DeployDeps): Deploys {
             from: deployment.fromVersion,
             ...(deployment.reason === null ? {} : { reason: deployment.reason }),
             approvals: deployment.approval?.count ?? 0,
+            ...(deployment.command === null ? {} : { command: deployment.command }),
+            ...(deployment.scheduledFor === null ? {} : { scheduledFor: deployment.scheduledFor }),
+            ...(deployment.breakGlass === null
+              ? {}
+              : { breakGlass: deployment.breakGlass.reason, broken: deployment.breakGlass.broken }),
           },
         }),
         deps.now(),
       );
       await show(tx, deployment, catalog(), input.activityId);
-      if (deployment.approval === null) await tx.jobs.send('deploy.trigger', { id: deployment.id });
-      else
-        await tx.jobs.send(
-          'deploy.expire',
-          { id: deployment.id },
-          { delayMs: Date.parse(deployment.approval.expiresAt) - deps.now().getTime() },
-        );
+      await begin(tx, deployment, gathered.environment);
       return { ok: true as const, deployment, duplicate: false };
     });
   };
 
-  const newDeployment = (input: DeployRequest, gathered: Gathered, approval: EnvironmentPolicy['approval']) => {
+  /** Judges and inserts. Somebody else may take the environment between the two: then it is judged again, with them there. */
+  const place = async (
+    tx: Tx,
+    input: DeployRequest,
+    gathered: Gathered,
+  ): Promise<{ ok: true; deployment: Deployment; duplicate: boolean } | Refusal> => {
+    for (;;) {
+      const facts = await factsOf(tx, input, gathered);
+      const decision = decisionOf(judgeRequest(facts), facts);
+      if (!decision.ok) return decision;
+      const inserted = await tx.deployments.insert(newDeployment(input, gathered, decision));
+      if (inserted.kind === 'busy') continue;
+      return { ok: true, deployment: inserted.deployment, duplicate: inserted.kind === 'duplicate' };
+    }
+  };
+
+  /** Sends the first job of a new deployment, and does what its coming means for others. */
+  const begin = async (tx: Tx, deployment: Deployment, environment: EnvironmentPolicy): Promise<void> => {
+    const { approval, environment: name, fromSha, fromVersion, id, kind, service, sha, state } = deployment;
+    const now = deps.now();
+    if (state === 'awaiting_approval' && approval !== null) {
+      const left = Date.parse(approval.expiresAt) - now.getTime();
+      await tx.jobs.send('deploy.expire', { id }, { delayMs: left });
+      const remindMs = left - (environment.approval?.remindMs ?? 0);
+      if (remindMs > 0 && remindMs < left) await tx.jobs.send('deploy.remind', { id }, { delayMs: remindMs });
+    }
+    if (state === 'queued') await tx.jobs.send('deploy.trigger', { id });
+    if (state === 'waiting') {
+      if (environment.concurrency === 'latest') await supersede(tx, deployment, 'waiting', catalog(), now);
+      await sendNext(tx, deployment);
+    }
+    if (state === 'scheduled' && deployment.scheduledFor !== null)
+      await tx.jobs.send('deploy.due', { id }, { delayMs: Date.parse(deployment.scheduledFor) - now.getTime() });
+    // What somebody goes back from stays out until somebody lifts that.
+    if (kind === 'rollback' && fromSha !== null && fromSha !== sha)
+      await tx.blocks.add({
+        service,
+        environment: name,
+        sha: fromSha,
+        version: fromVersion ?? fromSha.slice(0, 7),
+        person: deployment.requestedBy,
+        deployment: id,
+        at: now.toISOString(),
+      });
+    if (deployment.breakGlass !== null) await glassBroken(tx, deployment, catalog());
+  };
+
+  const newDeployment = (
+    input: DeployRequest,
+    gathered: Gathered,
+    { approval, broken, start }: Extract<RequestDecision, { ok: true }>,
+  ) => {
     const { service, environment, version, from, comparison } = gathered;
     const now = deps.now();
+    const scheduledFor = input.scheduledFor ?? null;
     const bound = {
       kind: input.kind,
       service: service.name,
       environment: environment.name,
       version: version.name,
       sha: version.sha,
+      command: input.command ?? null,
+      scheduledFor,
     };
+    const expiresAt = now.getTime() + (approval?.expiresMs ?? 0);
     return {
       ...bound,
       fromVersion: from?.version ?? null,
@@ -152,15 +252,19 @@ export function createDeploys(deps: DeployDeps): Deploys {
       requestedBy: input.person,
       requestedIn: input.conversation,
       origin: input.origin,
-      state: approval === null ? ('queued' as const) : ('awaiting_approval' as const),
-      digest: digestOf({ ...bound, policy: catalog().policyHash(service.name, environment.name) }),
+      state: approval !== null ? ('awaiting_approval' as const) : start === 'now' ? ('queued' as const) : start,
+      digest: digestOf({ ...bound, policy: catalog().policyHash(service.name, environment.name, input.command?.name) }),
       approval:
         approval === null
           ? null
           : {
               groups: [...approval.groups],
               count: approval.count,
-              expiresAt: new Date(now.getTime() + approval.expiresMs).toISOString(),
+              // What is not approved by the time it was to start does not start.
+              expiresAt: new Date(
+                scheduledFor === null ? expiresAt : Math.min(expiresAt, Date.parse(scheduledFor)),
+              ).toISOString(),
+              own: approval.own,
             },
       runKey: randomUUID(),
       triggerStartedAt: null,
@@ -171,6 +275,12 @@ export function createDeploys(deps: DeployDeps): Deploys {
       createdAt: now.toISOString(),
       startedAt: null,
       finishedAt: null,
+      waitingSince: approval === null && start === 'waiting' ? now.toISOString() : null,
+      cancel: null,
+      gate: null,
+      breakGlass:
+        input.breakGlass === undefined ? null : { reason: input.breakGlass, broken, reminders: 0, review: null },
+      watch: null,
     };
   };
 
@@ -194,16 +304,22 @@ export function createDeploys(deps: DeployDeps): Deploys {
         service,
         environment,
         states: ['queued', 'running', 'attention', 'succeeded', 'failed', 'cancelled'],
+        deploysOnly: true,
         limit: 10,
       });
       // By when they ran, not by when they were asked for: an older request may be approved later.
       const ranAt = (each: Deployment) => each.startedAt ?? each.createdAt;
-      const outdated = recent.some((each) => each.id !== deployment.id && ranAt(each) > ranAt(deployment));
+      const outdated = recent.some((each) => ran(each) && each.id !== deployment.id && ranAt(each) > ranAt(deployment));
       const back =
-        !outdated && (state === 'succeeded' || state === 'failed')
+        !outdated && deployment.kind !== 'command' && (state === 'succeeded' || state === 'failed')
           ? await lastGood(tx, service, environment, deployment.sha)
           : null;
       const current = catalog();
+      const waiting = state === 'waiting' ? await waitingFor(tx, service, environment) : [];
+      const block =
+        deployment.kind === 'rollback' && deployment.fromSha !== null
+          ? await tx.blocks.get(service, environment, deployment.fromSha)
+          : null;
       const policy = current.services.get(service)?.environments.find(({ name }) => name === environment);
       return {
         deployment,
@@ -212,17 +328,39 @@ export function createDeploys(deps: DeployDeps): Deploys {
         rollbackTo: back?.version ?? null,
         outdated,
         production: policy?.production ?? false,
+        position: state === 'waiting' ? waiting.findIndex(({ id }) => id === deployment.id) + 1 : null,
+        cancellable: cancellable(deployment, current),
+        blocked: block && { version: block.version, sha: block.sha },
       };
     });
 
   return {
     plan,
+    explain,
     request,
     ...createDecisions(deps),
+    ...createInterventions(deps),
+    ...createLocks(deps),
+    ...createReviews(deps),
     rollbackTarget,
     get: (id) => store.read((tx) => tx.deployments.get(id)),
     view,
   };
+}
+
+/** What was taken back before it ran changed nothing there. */
+function ran({ startedAt, state }: Deployment): boolean {
+  return startedAt !== null || HOLDING_STATES.includes(state);
+}
+
+/** Whether anything is left to stop or to take back. */
+function cancellable(deployment: Deployment, catalog: Catalog): boolean {
+  const { cancel, service, state, triggerStartedAt } = deployment;
+  if (PENDING_STATES.includes(state)) return true;
+  if (state === 'queued') return triggerStartedAt === null;
+  return (
+    state === 'running' && cancel === null && pipelineOf(catalog, service, deployment)?.capabilities.cancel === true
+  );
 }
 
 /** A click that comes twice, not another wish on a card that was used. */

@@ -52,6 +52,12 @@ export interface MonitoringDeps {
   baseDir: string;
 }
 
+/** Looks whether what was deployed does its work. */
+export interface HealthProbe {
+  /** Null when it is well; else what is wrong, one short line, untrusted text. Never throws. */
+  check(check: { kind: 'url'; url: string } | { kind: 'command'; argv: readonly string[] }): Promise<string | null>;
+}
+
 /** Asks a service itself which version runs. */
 export interface VersionProbe {
   /** Within two seconds; never throws: a failure is a short `problem` for people. */

@@ -21,6 +21,11 @@ export interface TriggerRequest {
   sha: string;
   /** Display name of the requester, for the vendor's own history. Untrusted text. */
   requestedBy: string;
+  /**
+   * Inputs of a declared command, already checked; names [a-z][a-z0-9-]*. Values are untrusted text of at most 200
+   * characters without control characters.
+   */
+  inputs?: Readonly<Record<string, string>>;
 }
 
 /** Enough to find the run again, after a restart too. Stored as JSON. */
@@ -38,6 +43,14 @@ export interface Stage {
   finishedAt?: string;
 }
 
+/** A place where a run waits for a person. */
+export interface Gate {
+  /** Stable within the run, 1 to 60 of [A-Za-z0-9._-]. */
+  id: string;
+  /** What is asked, one line, untrusted text. */
+  question: string;
+}
+
 export interface RunStatus {
   state: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
   stages: Stage[];
@@ -48,6 +61,8 @@ export interface RunStatus {
   /** Why it failed, one line, untrusted text. */
   error?: string;
   url?: string;
+  /** The run waits for a person's answer to this. */
+  gate?: Gate;
 }
 
 /** A system that runs deploys. One instance per service binding, made by the adapter's factory. */
@@ -65,6 +80,11 @@ export interface Pipeline {
   status(run: RunRef): Promise<RunStatus>;
   /** Asks the run to stop; a run that is over is left alone. */
   cancel(run: RunRef): Promise<void>;
+  /**
+   * Answers a gate; the same answer again is fine. Only with `capabilities.gates`.
+   * @throws PipelineError PIPELINE_REJECTED when the gate was answered otherwise or is not there
+   */
+  answer?(run: RunRef, gate: string, answer: { approved: boolean; by: string }): Promise<void>;
   /** The last `lines` lines of output, oldest first. */
   logs(run: RunRef, options: { lines: number }): Promise<string[]>;
   /** Milliseconds until the next status call is worth its cost. */

@@ -114,12 +114,22 @@ export function deploymentsIn(db: Kysely<Database>): Deployments {
 
     holder: holderOf,
 
-    async list({ environment, limit, service, states }) {
+    async unreviewed(limit) {
+      const query = rows()
+        .where(sql<boolean>`deployments.document ->> 'breakGlass' is not null`)
+        .where(sql<boolean>`deployments.document -> 'breakGlass' ->> 'review' is null`)
+        .orderBy('id')
+        .limit(limit);
+      return (await query.execute()).map(present);
+    },
+
+    async list({ deploysOnly, environment, limit, service, states }) {
       if (states?.length === 0) return [];
       let query = rows().orderBy('id', 'desc').limit(limit);
       if (service !== undefined) query = query.where('service', '=', service);
       if (environment !== undefined) query = query.where('environment', '=', environment);
       if (states !== undefined) query = query.where('state', 'in', states);
+      if (deploysOnly) query = query.where(deploysSomething('deployments'));
       return (await query.execute()).map(present);
     },
 
@@ -129,6 +139,7 @@ export function deploymentsIn(db: Kysely<Database>): Deployments {
           .where('service', '=', service)
           .where('environment', '=', environment)
           .where('state', '=', 'succeeded')
+          .where(deploysSomething('deployments'))
           .orderBy(ended('deployments'), 'desc')
           .orderBy('id', 'desc')
           .limit(1)
@@ -141,6 +152,7 @@ export function deploymentsIn(db: Kysely<Database>): Deployments {
         .where('service', '=', service)
         .where('environment', '=', environment)
         .where('state', '=', 'succeeded')
+        .where(deploysSomething('deployments'))
         // What somebody rolled back from since is not where a rollback goes.
         .where((eb) =>
           eb.not(
@@ -172,7 +184,23 @@ function toDeployment(row: Row | undefined): Deployment | null {
 
 function present(row: Row): Deployment {
   const { document, environment, from_sha: fromSha, id, origin, revision, service, sha, state, votes } = row;
-  return { ...document, id: String(id), service, environment, state, origin, revision, sha, fromSha, votes };
+  return { ...ADDED, ...document, id: String(id), service, environment, state, origin, revision, sha, fromSha, votes };
+}
+
+/** What rows lack that the versions before wrote. */
+const ADDED = {
+  scheduledFor: null,
+  waitingSince: null,
+  cancel: null,
+  gate: null,
+  breakGlass: null,
+  watch: null,
+  command: null,
+} as const;
+
+/** A declared command brings no version. */
+function deploysSomething(table: 'deployments') {
+  return sql<boolean>`${sql.ref(`${table}.document`)} ->> 'kind' <> 'command'`;
 }
 
 /** When it ended, as text that sorts by time; the expression of the index `deployments_succeeded`. */

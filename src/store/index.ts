@@ -9,6 +9,7 @@ import type { Logger } from '../logger.ts';
 import { deploymentsIn } from './deployments.ts';
 import { DurableFs, durableParams, lockFolder } from './folder.ts';
 import { JobEngine } from './jobs.ts';
+import { blocksIn, locksIn } from './locks.ts';
 import { MIGRATIONS } from './migrations/index.ts';
 import { remembering } from './remembered.ts';
 import { auditIn, claimsIn, outboxIn, referencesIn, settingsIn } from './repositories.ts';
@@ -169,6 +170,8 @@ function txOf(trx: Transaction<Database>, engine: JobEngine, afterCommit: (() =>
   return {
     claims: claimsIn(trx),
     deployments: deploymentsIn(trx),
+    locks: locksIn(trx),
+    blocks: blocksIn(trx),
     audit: auditIn(trx),
     jobs,
     outbox: outboxIn(trx, jobs),
@@ -182,6 +185,8 @@ function readTxOf(db: Kysely<Database>): ReadTx {
   const jobs: Jobs = { send: () => Promise.reject(new Error('a read sends no job')) };
   return {
     deployments: deploymentsIn(db),
+    locks: locksIn(db),
+    blocks: blocksIn(db),
     audit: auditIn(db),
     outbox: outboxIn(db, jobs),
     references: referencesIn(db),
@@ -246,7 +251,19 @@ function distributed(url: string, max: number, logger: Logger): Engine {
   };
 }
 
+async function isAhead(db: Kysely<Database>): Promise<boolean> {
+  const found = await sql<{ table: string | null }>`select to_regclass('shipmate_migrations')::text as table`.execute(
+    db,
+  );
+  if (found.rows[0]?.table == null) return false;
+  const { rows } = await sql<{ name: string }>`select name from shipmate_migrations`.execute(db);
+  const done = new Set(rows.map(({ name }) => name));
+  return Object.keys(MIGRATIONS).every((name) => done.has(name));
+}
+
 async function migrate(db: Kysely<Database>): Promise<void> {
+  // In a rolling upgrade the next version may have migrated already; its migrations only add, so this one can go on.
+  if (await isAhead(db)) return;
   const migrator = new Migrator({
     db,
     provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) },

@@ -17,6 +17,16 @@ const QUEUES: Readonly<Record<JobName, number>> = {
   'deploy.trigger': 2,
   'deploy.poll': 8,
   'deploy.expire': 1,
+  'deploy.remind': 1,
+  'deploy.due': 1,
+  'deploy.next': 2,
+  'deploy.cancel': 1,
+  'deploy.answer': 1,
+  'deploy.watch': 2,
+  'deploy.review': 1,
+  'deploy.drift': 1,
+  'audit.stream': 1,
+  'audit.anchor': 1,
   'outbox.flush': 4,
 };
 const NAMES = Object.keys(QUEUES) as JobName[];

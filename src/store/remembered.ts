@@ -19,7 +19,7 @@ export function remembering(reader: ReadTx): { reader: ReadTx; forget(): void } 
       answers.set(key, answer);
       return answer;
     };
-  const { audit, deployments, outbox, references, settings } = reader;
+  const { audit, blocks, deployments, locks, outbox, references, settings } = reader;
   return {
     forget: () => answers.clear(),
     reader: {
@@ -34,9 +34,18 @@ export function remembering(reader: ReadTx): { reader: ReadTx; forget(): void } 
         lastSucceeded: remember('lastSucceeded', (service, environment) =>
           deployments.lastSucceeded(service, environment),
         ),
+        unreviewed: remember('unreviewed', (limit) => deployments.unreviewed(limit)),
         rollbackTarget: remember('rollbackTarget', (service, environment, exceptSha) =>
           deployments.rollbackTarget(service, environment, exceptSha),
         ),
+      },
+      locks: {
+        covering: remember('locks', (service, environment) => locks.covering(service, environment)),
+        all: remember('allLocks', () => locks.all()),
+      },
+      blocks: {
+        get: remember('block', (service, environment, sha) => blocks.get(service, environment, sha)),
+        list: remember('blocks', (service, environment) => blocks.list(service, environment)),
       },
       references: {
         get: remember('reference', (id) => references.get(id)),

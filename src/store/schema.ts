@@ -1,5 +1,5 @@
 import type { Generated, GeneratedAlways, JSONColumnType } from 'kysely';
-import type { Deployment, Vote } from '../deploys/types.ts';
+import type { Block, Deployment, Lock, Vote } from '../deploys/types.ts';
 import type { ConversationRef, OutboxPayload } from './types.ts';
 
 /** What of a deployment is a column: what is searched, fenced or unique. The rest is one JSON document. */
@@ -22,6 +22,8 @@ export interface Database {
     document: JSONColumnType<DeploymentDocument>;
   };
   votes: { deployment: string; person: string; ordinal: GeneratedAlways<string>; vote: JSONColumnType<Vote> };
+  locks: { service: string; environment: string; lock: JSONColumnType<Lock> };
+  blocks: { service: string; environment: string; sha: string; block: JSONColumnType<Block> };
   claims: { key: string; expires_at: Date };
   audit: { seq: string; at: Date; entry: string };
   audit_head: { id: number; seq: string; hash: string };

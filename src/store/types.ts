@@ -1,5 +1,5 @@
 import type { AuditEntry, AuditRecord } from '../audit/types.ts';
-import type { Deployment, DeploymentState, Vote } from '../deploys/types.ts';
+import type { Block, Deployment, DeploymentState, Lock, Vote } from '../deploys/types.ts';
 
 /**
  * One transaction, one narrow repository per concern. State, audit, job and outbox commit together or not at all. No
@@ -8,6 +8,8 @@ import type { Deployment, DeploymentState, Vote } from '../deploys/types.ts';
 export interface Tx {
   claims: Claims;
   deployments: Deployments;
+  locks: Locks;
+  blocks: Blocks;
   audit: AuditLog;
   jobs: Jobs;
   outbox: Outbox;
@@ -17,7 +19,12 @@ export interface Tx {
 
 /** What only reads. */
 export interface ReadTx {
-  deployments: Pick<Deployments, 'get' | 'byOrigin' | 'holder' | 'list' | 'lastSucceeded' | 'rollbackTarget'>;
+  deployments: Pick<
+    Deployments,
+    'get' | 'byOrigin' | 'holder' | 'list' | 'lastSucceeded' | 'rollbackTarget' | 'unreviewed'
+  >;
+  locks: Pick<Locks, 'covering' | 'all'>;
+  blocks: Pick<Blocks, 'get' | 'list'>;
   audit: Pick<AuditLog, 'page' | 'head'>;
   outbox: Pick<Outbox, 'get' | 'list'>;
   references: Pick<References, 'get' | 'personal' | 'any'>;
@@ -89,10 +96,14 @@ export interface Deployments {
     service?: string;
     environment?: string;
     states?: readonly DeploymentState[];
+    /** Declared commands are left out. */
+    deploysOnly?: boolean;
     limit: number;
   }): Promise<Deployment[]>;
   /** The one that succeeded there last, by when it ended: an approval may let an older number run after a newer one. */
   lastSucceeded(service: string, environment: string): Promise<Deployment | null>;
+  /** Those whose glass was broken and nobody has reviewed, oldest first. */
+  unreviewed(limit: number): Promise<Deployment[]>;
   /**
    * The last that succeeded there, by when it ended, with another sha than what runs now (`exceptSha`): where a rollback goes. Rows
    * that ran after and were themselves rolled back from are passed over because their sha equals `exceptSha`.
@@ -100,10 +111,42 @@ export interface Deployments {
   rollbackTarget(service: string, environment: string, exceptSha: string | null): Promise<Deployment | null>;
 }
 
+/** Locks of environments. One per place; a place is a service and an environment, '' for every one. */
+export interface Locks {
+  /** False when the place itself is locked already. */
+  add(lock: Lock): Promise<boolean>;
+  /** The lock that was taken away, or null when there was none. */
+  remove(service: string, environment: string): Promise<Lock | null>;
+  /** Those that hold there: of everything, of the environment, of the service, of both; the widest first. */
+  covering(service: string, environment: string): Promise<Lock[]>;
+  all(): Promise<Lock[]>;
+}
+
+/** Commits that are kept out of an environment. */
+export interface Blocks {
+  /** A commit that is blocked already stays as it is. */
+  add(block: Block): Promise<void>;
+  remove(service: string, environment: string, sha: string): Promise<Block | null>;
+  get(service: string, environment: string, sha: string): Promise<Block | null>;
+  list(service: string, environment: string): Promise<Block[]>;
+}
+
 export type DeploymentPatch = Partial<
   Pick<
     Deployment,
-    'state' | 'triggerStartedAt' | 'run' | 'stages' | 'tail' | 'problem' | 'startedAt' | 'finishedAt' | 'runKey'
+    | 'state'
+    | 'triggerStartedAt'
+    | 'run'
+    | 'stages'
+    | 'tail'
+    | 'problem'
+    | 'startedAt'
+    | 'finishedAt'
+    | 'waitingSince'
+    | 'cancel'
+    | 'gate'
+    | 'breakGlass'
+    | 'watch'
   >
 >;
 
@@ -120,6 +163,21 @@ export interface JobData {
   'deploy.trigger': { id: string; since?: string };
   'deploy.poll': { id: string };
   'deploy.expire': { id: string };
+  'deploy.remind': { id: string };
+  /** A scheduled one is due. */
+  'deploy.due': { id: string };
+  /** The environment was let go, or somebody began to wait for it: the first that waits may have it. */
+  'deploy.next': { service: string; environment: string };
+  /** Somebody asked a run to stop. */
+  'deploy.cancel': { id: string };
+  /** Somebody answered what a run waits for. */
+  'deploy.answer': { id: string };
+  'deploy.watch': { id: string };
+  'deploy.review': { id: string };
+  /** Looks whether something else was deployed, and not by us. */
+  'deploy.drift': { at: string };
+  'audit.stream': { at: string };
+  'audit.anchor': { at: string };
   'outbox.flush': { key: string };
 }
 export type JobName = keyof JobData;

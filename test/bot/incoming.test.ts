@@ -1,12 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { type ActivityLike, readIncoming } from '../../src/bot/incoming.ts';
-import type { Catalog, Service } from '../../src/deploys/types.ts';
+import type { Service } from '../../src/deploys/types.ts';
+import { catalog as emptyCatalog } from '../helpers/policies.ts';
 
-const catalog: Catalog = {
+const catalog = emptyCatalog({
   services: new Map([['storefront', { name: 'storefront', channel: '19:web@thread.tacv2' } as Service]]),
-  policyHash: () => '',
-  groupName: (id) => id,
-};
+});
 const activity = (more: Partial<ActivityLike> = {}): ActivityLike => ({
   id: '1',
   from: { id: '29:dana', name: 'Dana', aadObjectId: 'oid' },

@@ -39,14 +39,19 @@ function bindOf(card: Card, verb: Verb): Record<string, string> | undefined {
 
 describe('buttons of a deployment', () => {
   it.each([
-    ['awaiting_approval, requester', []],
+    ['awaiting_approval, requester', ['Withdraw…', '  Withdraw']],
     ['awaiting_approval, approvals', ['Approve 1.2.3 for production', 'Reject…', '  Reject 1.2.3']],
-    ['awaiting_approval, channel', []],
+    ['awaiting_approval, channel', ['Withdraw…', '  Withdraw']],
     ['awaiting_approval, the viewer asked', []],
     ['awaiting_approval, the viewer may not', []],
     ['awaiting_approval, one of two has approved', []],
     ['queued, requester', []],
-    ['running, requester', ['Logs', 'Open the run']],
+    ['running, requester', ['Cancel the run…', '  Cancel the run', 'Logs', 'Open the run']],
+    ['running, asked to stop', ['Logs', 'Open the run']],
+    ['running, waits for an answer, approvals', ['Yes, go on', 'No, stop', 'Open the run']],
+    ['scheduled, requester', ['Withdraw…', '  Withdraw']],
+    ['waiting, channel', ['Withdraw…', '  Withdraw']],
+    ['succeeded, glass broken, approvals', ['Review…', '  I have looked at it', 'Open the run']],
     ['running, approvals', ['Open the run']],
     ['attention, requester', ['Close as failed…', '  Close as failed', 'Logs', 'Open the run']],
     ['succeeded, requester', ['Rollback to 1.2.2…', '  Roll back to 1.2.2', 'Logs', 'Open the run']],
@@ -84,7 +89,7 @@ describe('buttons of a deployment', () => {
     const card = drawn('failed, requester');
     const { digest } = bindOf(card, 'deploy.retry') ?? {};
     expect(bindOf(card, 'deploy.retry')).toEqual({ id: '42', rev: '4', digest });
-    expect(bindOf(card, 'deploy.rollback')).toEqual({ id: '42', rev: '4', digest });
+    expect(bindOf(card, 'deploy.rollback')).toEqual({ id: '42', rev: '4', digest, to: '1.2.2' });
     expect(bindOf(card, 'logs.form')).toEqual({ service: 'storefront', environment: 'production' });
   });
 
@@ -103,7 +108,9 @@ describe('buttons of a deployment', () => {
       'msteams:/l/x',
       `https://x/${'a'.repeat(3000)}`,
     ])
-      expect(buttons(drawn('running, requester', { deployment: { run: { id: '1', url } } }))).toEqual(['Logs']);
+      expect(buttons(drawn('running, requester', { deployment: { run: { id: '1', url } } }))).not.toContain(
+        'Open the run',
+      );
     expect(
       buttons(drawn('running, requester', { deployment: { run: { id: '1', url: 'http://127.0.0.1:8080/r/1' } } })),
     ).toContain('Open the run');

@@ -11,7 +11,7 @@ const samples = drawSamples();
 /** Elements that Adaptive Cards 1.5 doesn't have: they need a fallback. */
 const NEWER = /^(Badge|ProgressBar|ProgressRing|CodeBlock|Icon|Chart\..*|Carousel|Rating|CompoundButton)$/;
 const KNOWN =
-  /^(AdaptiveCard|TextBlock|RichTextBlock|TextRun|Container|Column|ColumnSet|Table|TableRow|TableCell|Input\.(Text|Number|ChoiceSet)|Action\.(Execute|Submit|ShowCard|OpenUrl|ToggleVisibility))$/;
+  /^(AdaptiveCard|TextBlock|RichTextBlock|TextRun|Container|Column|ColumnSet|ActionSet|Table|TableRow|TableCell|Input\.(Text|Number|ChoiceSet)|Action\.(Execute|Submit|ShowCard|OpenUrl|ToggleVisibility))$/;
 
 describe('the samples', () => {
   it('are there for every card: empty or usual, and worst where there is data', () => {

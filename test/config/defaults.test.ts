@@ -44,12 +44,23 @@ describe('what need not be written', () => {
       name: 'staging',
       production: false,
       approval: null,
+      rollbackApproval: false,
+      concurrency: 'reject',
+      freeze: [],
+      promoteFrom: null,
+      watch: null,
       confirm: false,
     });
     expect(policyOf(config, 'storefront', 'production')).toEqual({
       name: 'production',
       production: true,
-      approval: { groups: [GUIDS.web], count: 1, expiresMs: 4 * HOUR },
+      approval: { groups: [GUIDS.web], count: 1, expiresMs: 4 * HOUR, remindMs: HOUR / 2, own: false },
+      rollbackApproval: false,
+      concurrency: 'reject',
+      freeze: [],
+      // Production takes what runs on the environment before.
+      promoteFrom: 'staging',
+      watch: null,
       confirm: true,
     });
   });
@@ -96,6 +107,8 @@ describe('the configuration of the project page', () => {
       groups: [GUIDS.leads],
       count: 1,
       expiresMs: 4 * HOUR,
+      remindMs: HOUR / 2,
+      own: false,
     });
     expect(config.access.grants).toContainEqual({
       role: 'break-glass',
@@ -134,6 +147,8 @@ describe('what can be written', () => {
       groups: [GUIDS.web],
       count: 2,
       expiresMs: 30 * 60_000,
+      remindMs: 15 * 60_000,
+      own: false,
     });
     expect(policyOf(config, 'other', 'staging')).toMatchObject({ confirm: true, approval: { groups: [GUIDS.web] } });
     expect(policyOf(config, 'other', 'production')).toMatchObject({

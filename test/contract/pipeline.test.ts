@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { PipelineError } from '../../src/errors.ts';
+import type { Pipeline } from '../../src/pipelines/types.ts';
 import { until } from './harness/deps.ts';
 import { findHarnesses, uncoveredFolders } from './harness/find.ts';
 import type { PipelineHarness } from './harness/types.ts';
@@ -103,6 +104,121 @@ describe.each(harnesses)('pipeline $name', ({ name, harness }) => {
     expect(status.state).toBe('cancelled');
     await system.pipeline.cancel(run);
     expect((await system.pipeline.status(run)).state).toBe('cancelled');
+  });
+
+  describe('gates, where it has them', () => {
+    async function ask() {
+      system.behave('ask');
+      const run = await system.pipeline.trigger(system.request());
+      const { gate } = await until(
+        () => system.pipeline.status(run),
+        (status) => status.gate !== undefined || over(status.state),
+      );
+      if (gate === undefined) throw new Error('it asked nothing');
+      const answerFrom = (pipeline: Pipeline) => (id: string, approved: boolean, by: string) => {
+        if (pipeline.answer === undefined) throw new Error('it can’t be answered');
+        return pipeline.answer(run, id, { approved, by });
+      };
+      const end = () =>
+        until(
+          () => system.pipeline.status(run),
+          ({ state }) => over(state),
+        );
+      return { run, gate, answer: answerFrom(system.pipeline), answerLater: answerFrom(system.reopen()), end };
+    }
+    const can = () => system.pipeline.capabilities.gates;
+    const rejected = { code: 'PIPELINE_REJECTED' };
+
+    it('can be answered exactly where it says so', () => {
+      expect(typeof system.pipeline.answer).toBe(can() ? 'function' : 'undefined');
+    });
+
+    it('ask a person, also after a restart, and go on when approved', async () => {
+      if (!can()) return;
+      const { run, gate, answer, answerLater, end } = await ask();
+      expect(gate.id).toMatch(/^[A-Za-z0-9._-]{1,60}$/);
+      expect(gate.question).toMatch(/^\S.*$/);
+      expect(await system.reopen().status(run)).toMatchObject({ state: 'running', gate });
+      await answerLater(gate.id, true, 'Ana Ruiz');
+      expect((await system.pipeline.status(run)).gate).toBeUndefined();
+      await answer(gate.id, true, 'Ana Ruiz');
+      await expect(answer(gate.id, false, 'Ana Ruiz')).rejects.toMatchObject(rejected);
+      const status = await end();
+      expect(status.state).toBe('succeeded');
+      expect(status.gate).toBeUndefined();
+      expect(status.tail.join('\n')).not.toContain(gate.question);
+      // A bot that died before it wrote the answer down repeats it, perhaps when all is over.
+      await system.reopen().answer?.(run, gate.id, { approved: true, by: 'Ana Ruiz' });
+      await expect(answerLater(gate.id, false, 'Ana Ruiz')).rejects.toMatchObject(rejected);
+    });
+
+    it('stop the run when rejected', async () => {
+      if (!can()) return;
+      const { gate, answer, end } = await ask();
+      await answer(gate.id, false, 'Ben Okafor');
+      expect((await end()).state).toBe('failed');
+    });
+
+    it('take one of two answers that come at once', async () => {
+      if (!can()) return;
+      const { gate, answer, answerLater, end } = await ask();
+      const [yes, no] = await Promise.allSettled([
+        answer(gate.id, true, 'Ana Ruiz'),
+        answerLater(gate.id, false, 'Ben Okafor'),
+      ]);
+      expect([yes.status, no.status].sort()).toEqual(['fulfilled', 'rejected']);
+      const lost = yes.status === 'rejected' ? yes : no.status === 'rejected' ? no : null;
+      expect(lost?.reason).toMatchObject(rejected);
+      expect(lost?.reason).toBeInstanceOf(PipelineError);
+      expect((await end()).state).toBe(yes.status === 'fulfilled' ? 'succeeded' : 'failed');
+    });
+
+    it('take the same answer twice at once', async () => {
+      if (!can()) return;
+      const { gate, answer, answerLater, end } = await ask();
+      await Promise.all([answer(gate.id, true, 'Ana Ruiz'), answerLater(gate.id, true, 'Ana Ruiz')]);
+      expect((await end()).state).toBe('succeeded');
+    });
+
+    it('are not there under another id', async () => {
+      if (!can()) return;
+      const { run, gate, answer } = await ask();
+      for (const id of [`${gate.id}-2`, '', '.', '..', `../${gate.id}`, `./${gate.id}`, 'a/b', `${gate.id}\n`, '\0'])
+        await expect(answer(id, true, 'Ana Ruiz')).rejects.toMatchObject(rejected);
+      expect((await system.pipeline.status(run)).gate).toEqual(gate);
+      await answer(gate.id, false, 'Ana Ruiz');
+    });
+
+    it('are gone when the run was cancelled', async () => {
+      if (!can() || !system.pipeline.capabilities.cancel) return;
+      const { run, gate, answer, end } = await ask();
+      await system.pipeline.cancel(run);
+      const status = await end();
+      expect(status.state).toBe('cancelled');
+      expect(status.gate).toBeUndefined();
+      await expect(answer(gate.id, true, 'Ana Ruiz')).rejects.toMatchObject(rejected);
+    });
+  });
+
+  it('refuses inputs with odd names or values, before anything is sent', async () => {
+    const odd: Record<string, string>[] = [
+      { Note: 'x' },
+      { a_b: 'x' },
+      { '1st': 'x' },
+      { '': 'x' },
+      { 'a b': 'x' },
+      { 'a\n': 'x' },
+      { note: 'two\nlines' },
+      { note: 'x\0' },
+      { note: '\u009b31m' },
+      { note: 'x'.repeat(201) },
+    ];
+    for (const inputs of odd)
+      await expect(system.pipeline.trigger({ ...system.request(), inputs })).rejects.toMatchObject({
+        code: 'PIPELINE_REJECTED',
+        sent: 'no',
+      });
+    expect(await system.started()).toBe(0);
   });
 
   it('refuses values that a program could take for something else, before anything is sent', async () => {

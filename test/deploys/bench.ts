@@ -1,12 +1,13 @@
 import type { AccessDecision, AccessRequest, Person } from '../../src/access/types.ts';
 import { createDeployJobs } from '../../src/deploys/jobs.ts';
-import type { Catalog, Deployment, EnvironmentPolicy, Service } from '../../src/deploys/types.ts';
+import type { ApprovalPolicy, Catalog, Deployment, EnvironmentPolicy, Service } from '../../src/deploys/types.ts';
 import { createDeploys, type DeployRequest } from '../../src/deploys/workflow.ts';
 import { PipelineError } from '../../src/errors.ts';
 import type { Pipeline, RunStatus, TriggerRequest, Version, VersionSource } from '../../src/pipelines/types.ts';
 import { silentLogger } from '../contract/harness/deps.ts';
 import { person } from '../helpers/deployments.ts';
 import { createMemoryStore } from '../helpers/memory-store.ts';
+import { approval, catalog as emptyCatalog, environment as environmentOf } from '../helpers/policies.ts';
 
 export const START = Date.parse('2026-11-24T12:00:00.000Z');
 export const APPROVALS = '19:approvals@thread.tacv2';
@@ -114,31 +115,20 @@ export function createBench({ idempotentTrigger = false, count = 1 } = {}) {
       ? no('ACCESS_DENIED')
       : ({ allowed: true, code: 'OK', role: 'r' } as const);
   };
-  const environment = (name: string, approval: EnvironmentPolicy['approval']): EnvironmentPolicy => ({
-    name,
-    approval,
-    confirm: approval !== null,
-    production: approval !== null,
-  });
+  const environment = (name: string, wanted: ApprovalPolicy | null): EnvironmentPolicy =>
+    environmentOf({ name, approval: wanted, confirm: wanted !== null, production: wanted !== null });
   const service: Service = {
     name: 'storefront',
     team: 'web',
     channel: CHANNEL,
-    environments: [
-      environment('staging', null),
-      environment('production', { groups: ['g-leads'], count, expiresMs: 4 * 3_600_000 }),
-    ],
+    environments: [environment('staging', null), environment('production', approval({ count }))],
     pipeline,
     versions,
   };
   const rules = { hash: 'policy-1' };
   const services = new Map([[service.name, service]]);
-  const catalog = (): Catalog => ({
-    services,
-    approvalsChannel: APPROVALS,
-    policyHash: (_service, name) => `${name}:${rules.hash}`,
-    groupName: (id) => id,
-  });
+  const catalog = (): Catalog =>
+    emptyCatalog({ services, approvalsChannel: APPROVALS, policyHash: (_service, name) => `${name}:${rules.hash}` });
   const stopping = new AbortController();
   const ended: Deployment['state'][] = [];
   const deps = {

@@ -9,8 +9,10 @@ import {
   type TriggerFacts,
   type VoteFacts,
 } from '../../src/deploys/policy.ts';
+import type { Circumstances } from '../../src/deploys/rules.ts';
 import { DEPLOYMENT_STATES, FINAL_STATES } from '../../src/deploys/types.ts';
 import { deployment, person } from '../helpers/deployments.ts';
+import { approval, environment } from '../helpers/policies.ts';
 
 const yes: AccessDecision = { allowed: true, code: 'OK', role: 'team web' };
 const no: AccessDecision = { allowed: false, code: 'ACCESS_DENIED', message: 'You may not.', groups: ['web'] };
@@ -20,48 +22,40 @@ const request = (more: Partial<RequestFacts> = {}) =>
   evaluateRequest({
     kind: 'deploy',
     service: 'storefront',
-    environment: {
-      name: 'production',
-      approval: { groups: ['g-leads'], count: 1, expiresMs: 1000 },
-      confirm: true,
-      production: true,
-    },
+    environment: environment({ name: 'production', confirm: true, production: true }),
     version: { name: '1.2.3', sha: 'a'.repeat(40) },
+    person: { id: 'id-dana' },
+    at: now,
+    zone: 'UTC',
+    locks: [],
+    block: null,
+    promotion: null,
     access: yes,
     holder: null,
+    waiting: 0,
     approvalsReachable: true,
+    approval: approval(),
+    breakGlass: null,
+    scheduled: false,
+    approvers: ['leads'],
+    breakers: [],
     ...more,
   });
-const free = { name: 'staging', approval: null, confirm: false, production: false };
 
 describe('a request', () => {
   it('needs the approval of its environment', () => {
-    expect(request()).toEqual({ ok: true, approval: { groups: ['g-leads'], count: 1, expiresMs: 1000 } });
+    expect(request()).toEqual({ ok: true, approval: approval(), start: 'now', broken: [] });
   });
   it('needs none where none is asked', () => {
-    expect(request({ environment: free })).toEqual({ ok: true, approval: null });
-  });
-  it('needs none for a rollback', () => {
-    expect(request({ kind: 'rollback' })).toEqual({ ok: true, approval: null });
-  });
-  it('needs one again for a retry', () => {
-    expect(request({ kind: 'retry' })).toMatchObject({ ok: true, approval: { count: 1 } });
+    expect(request({ approval: null })).toEqual({ ok: true, approval: null, start: 'now', broken: [] });
   });
   it.each<[string, Partial<RequestFacts>, string]>([
     ['without the right', { access: no }, 'ACCESS_DENIED'],
     ['while the environment is busy', { holder: deployment({ state: 'running' }) }, 'ENV_BUSY'],
     ['while the environment needs a person', { holder: deployment({ state: 'attention' }) }, 'ENV_BUSY'],
     ['for another commit than confirmed', { confirmedSha: 'b'.repeat(40) }, 'VERSION_MOVED'],
-    [
-      'with an empty list of approvers',
-      { environment: { ...free, approval: { groups: [], count: 1, expiresMs: 1 } } },
-      'APPROVERS_EMPTY',
-    ],
-    [
-      'with a count of none',
-      { environment: { ...free, approval: { groups: ['g'], count: 0, expiresMs: 1 } } },
-      'APPROVERS_EMPTY',
-    ],
+    ['with an empty list of approvers', { approval: approval({ groups: [] }) }, 'APPROVERS_EMPTY'],
+    ['with a count of none', { approval: approval({ count: 0 }) }, 'APPROVERS_EMPTY'],
     ['when the approvers can not be asked', { approvalsReachable: false }, 'CHANNEL_UNKNOWN'],
   ])('is refused %s', (_what, facts, code) => {
     expect(request(facts)).toMatchObject({ ok: false, code });
@@ -75,6 +69,18 @@ const pending = deployment({
   state: 'awaiting_approval',
   approval: { groups: ['g'], count: 1, expiresAt: '2026-11-24T16:00:00.000Z' },
 });
+const circumstances: Circumstances = {
+  kind: 'deploy',
+  service: 'storefront',
+  environment: environment({ name: 'production' }),
+  version: { name: pending.version, sha: pending.sha },
+  person: pending.requestedBy,
+  at: now,
+  locks: [],
+  block: null,
+  promotion: null,
+  zone: 'UTC',
+};
 const vote = (more: Partial<VoteFacts> = {}) =>
   evaluateVote({
     deployment: pending,
@@ -84,21 +90,22 @@ const vote = (more: Partial<VoteFacts> = {}) =>
     cardDigest: pending.digest,
     currentDigest: pending.digest,
     holder: null,
+    circumstances,
     now,
     ...more,
   });
 
 describe('a vote', () => {
   it('of another person completes a request for one', () => {
-    expect(vote()).toEqual({ ok: true, complete: true });
+    expect(vote()).toEqual({ ok: true, complete: true, start: 'queued' });
   });
   it('is one of two', () => {
     const two = { ...pending, approval: { groups: ['g'], count: 2, expiresAt: '2026-11-24T16:00:00.000Z' } };
-    expect(vote({ deployment: two })).toEqual({ ok: true, complete: false });
+    expect(vote({ deployment: two })).toEqual({ ok: true, complete: false, start: 'queued' });
   });
   it('rejects alone, also where two would have to approve', () => {
     const two = { ...pending, approval: { groups: ['g'], count: 2, expiresAt: '2026-11-24T16:00:00.000Z' } };
-    expect(vote({ deployment: two, decision: 'reject' })).toEqual({ ok: true, complete: true });
+    expect(vote({ deployment: two, decision: 'reject' })).toEqual({ ok: true, complete: true, start: 'queued' });
   });
   it.each<[string, Partial<VoteFacts>, string]>([
     ['of the requester', { voter: person('dana') }, 'OWN_DEPLOY'],
@@ -136,6 +143,8 @@ const trigger = (more: Partial<TriggerFacts> = {}) =>
     approverAccess: [yes],
     resolved: { name: approved.version, sha: approved.sha },
     currentDigest: approved.digest,
+    circumstances,
+    breakGlassAccess: null,
     ...more,
   });
 
@@ -167,7 +176,7 @@ describe('the state machine', () => {
     expect(sourcesOf('running')).toEqual(['queued', 'attention']);
   });
   it('queues only what was approved', () => {
-    expect(sourcesOf('queued')).toEqual(['awaiting_approval']);
+    expect(sourcesOf('queued')).toEqual(['awaiting_approval', 'scheduled', 'waiting']);
   });
   it('reaches every state but the two it begins in', () => {
     for (const state of DEPLOYMENT_STATES)

@@ -48,6 +48,7 @@ describe('a request', () => {
     expect(outbox['deploy:1:approvals']).toMatchObject({ conversation: APPROVALS });
     expect(outbox['deploy:1:requester']).toMatchObject({ activityId: 'form-1' });
     expect(jobs.filter(({ queue }) => queue.startsWith('deploy'))).toMatchObject([
+      { queue: 'deploy.remind', due: Date.parse('2026-11-24T15:30:00.000Z') },
       { queue: 'deploy.expire', due: Date.parse('2026-11-24T16:00:00.000Z') },
     ]);
     await bench.store.runDue();

@@ -49,6 +49,10 @@ export interface TestAppOptions extends Pick<AppOptions, 'now'> {
   /** More of shipmate.yaml, appended. */
   yaml?: string;
   approve?: string;
+  /** What production takes from; default: no order. */
+  promote?: string;
+  /** More keys of production, begun with a comma. */
+  production?: string;
   /** Microsoft Graph instead of the static list. */
   graph?: { url: string; credential: NonNullable<AppOptions['credential']> };
 }
@@ -92,7 +96,7 @@ ${options.graph ? 'directory: graph' : PEOPLE}
 channels: { web: "${WEB_CHANNEL}", approvals: "${APPROVALS_CHANNEL}" }
 environments:
   staging: {}
-  production: { approve: ${options.approve ?? 'leads'} }
+  production: { approve: ${options.approve ?? 'leads'}, promote: ${options.promote ?? false}${options.production ?? ''} }
 services:
   storefront:
     team: web

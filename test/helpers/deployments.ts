@@ -36,6 +36,13 @@ export function deployment(more: Partial<Deployment> = {}): Deployment {
     createdAt: '2026-11-24T11:59:00.000Z',
     startedAt: null,
     finishedAt: null,
+    scheduledFor: null,
+    waitingSince: null,
+    cancel: null,
+    gate: null,
+    breakGlass: null,
+    watch: null,
+    command: null,
     ...more,
   };
 }

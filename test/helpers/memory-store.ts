@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { chain, GENESIS } from '../../src/audit/chain.ts';
 import type { AuditEntry } from '../../src/audit/types.ts';
-import { type Deployment, HOLDING_STATES } from '../../src/deploys/types.ts';
+import { type Block, type Deployment, HOLDING_STATES, type Lock } from '../../src/deploys/types.ts';
 import { ShipmateError } from '../../src/errors.ts';
 import type { ConversationRef, JobData, JobName, OutboxRow, Store, Tx } from '../../src/store/types.ts';
 
@@ -25,6 +25,8 @@ export interface MemoryStore extends Store {
 
 export interface MemoryState {
   deployments: Deployment[];
+  locks: Lock[];
+  blocks: Block[];
   nextId: number;
   claims: Record<string, string>;
   audit: AuditEntry[];
@@ -43,6 +45,8 @@ type Handlers = Map<JobName, (data: never) => Promise<void>>;
 export function createMemoryStore({ now = () => new Date() }: { now?: () => Date } = {}): MemoryStore {
   let state: MemoryState = {
     deployments: [],
+    locks: [],
+    blocks: [],
     nextId: 1,
     claims: {},
     audit: [],
@@ -136,6 +140,8 @@ function txOf(state: MemoryState, now: () => Date): Tx {
       },
     },
     deployments: deploymentsIn(state),
+    locks: locksIn(state),
+    blocks: blocksIn(state),
     audit: {
       async append(record, at) {
         const entry = chain(state.audit.at(-1) ?? GENESIS, record, at);
@@ -181,7 +187,13 @@ function deploymentsIn(state: MemoryState): Tx['deployments'] {
   /** What succeeded there, the last first, by when it ended. */
   const there = (service: string, environment: string) =>
     all()
-      .filter((each) => each.service === service && each.environment === environment && each.state === 'succeeded')
+      .filter(
+        (each) =>
+          each.service === service &&
+          each.environment === environment &&
+          each.state === 'succeeded' &&
+          each.kind !== 'command',
+      )
       .sort((a, b) => (endsAfter(a, b) ? -1 : 1));
   const copy = <T>(value: T): T => structuredClone(value);
   return {
@@ -215,14 +227,19 @@ function deploymentsIn(state: MemoryState): Tx['deployments'] {
       return true;
     },
     holder: async (service, environment) => copy(holderOf(service, environment)),
-    list: async ({ environment, limit, service, states }) =>
+    unreviewed: async (limit) =>
+      copy(
+        state.deployments.filter(({ breakGlass }) => breakGlass !== null && breakGlass.review === null).slice(0, limit),
+      ),
+    list: async ({ deploysOnly, environment, limit, service, states }) =>
       copy(
         all()
           .filter(
             (each) =>
               (service === undefined || each.service === service) &&
               (environment === undefined || each.environment === environment) &&
-              (states === undefined || states.includes(each.state)),
+              (states === undefined || states.includes(each.state)) &&
+              (!deploysOnly || each.kind !== 'command'),
           )
           .slice(0, limit),
       ),
@@ -233,6 +250,58 @@ function deploymentsIn(state: MemoryState): Tx['deployments'] {
         good.some((back, index) => back.kind === 'rollback' && back.fromSha === row.sha && index < good.indexOf(row));
       return copy(good.find((row) => row.sha !== exceptSha && !leftBehind(row)) ?? null);
     },
+  };
+}
+
+function locksIn(state: MemoryState): Tx['locks'] {
+  const width = (lock: Lock) => Number(lock.service !== '') + Number(lock.environment !== '');
+  const at = (service: string, environment: string) =>
+    state.locks.find((lock) => lock.service === service && lock.environment === environment);
+  return {
+    async add(lock) {
+      if (at(lock.service, lock.environment)) return false;
+      state.locks.push(structuredClone(lock));
+      return true;
+    },
+    async remove(service, environment) {
+      const lock = at(service, environment);
+      state.locks = state.locks.filter((each) => each !== lock);
+      return lock ?? null;
+    },
+    covering: async (service, environment) =>
+      structuredClone(
+        state.locks
+          .filter((lock) => ['', service].includes(lock.service) && ['', environment].includes(lock.environment))
+          .sort((a, b) => width(a) - width(b) || a.service.localeCompare(b.service)),
+      ),
+    all: async () =>
+      structuredClone(
+        state.locks.toSorted(
+          (a, b) => a.service.localeCompare(b.service) || a.environment.localeCompare(b.environment),
+        ),
+      ),
+  };
+}
+
+function blocksIn(state: MemoryState): Tx['blocks'] {
+  const at = (service: string, environment: string, sha: string) =>
+    state.blocks.find((each) => each.service === service && each.environment === environment && each.sha === sha);
+  return {
+    async add(block) {
+      if (!at(block.service, block.environment, block.sha)) state.blocks.push(structuredClone(block));
+    },
+    async remove(service, environment, sha) {
+      const block = at(service, environment, sha);
+      state.blocks = state.blocks.filter((each) => each !== block);
+      return block ?? null;
+    },
+    get: async (service, environment, sha) => structuredClone(at(service, environment, sha) ?? null),
+    list: async (service, environment) =>
+      structuredClone(
+        state.blocks
+          .filter((each) => each.service === service && each.environment === environment)
+          .sort((a, b) => a.sha.localeCompare(b.sha)),
+      ),
   };
 }
 

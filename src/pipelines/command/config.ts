@@ -27,9 +27,11 @@ function commandProblem(command: string | readonly string[]): string | null {
     if (arg.includes('\0')) return 'must not contain a NUL character';
     if (SHELL_WORDS.has(arg))
       return `"${arg}" would need a shell, and there is none: put it into a script and run that`;
-    for (const [, name = ''] of arg.matchAll(/\{([a-z]\w*)\}/gi))
-      if (!PLACEHOLDERS.some((known) => known === name))
-        return `{${name}} is not known; there are ${PLACEHOLDERS.map((known) => `{${known}}`).join(', ')}`;
+    for (const [, name = ''] of arg.matchAll(/\{([a-z]\w*|inputs?\.[^{}]*)\}/gi)) {
+      if (PLACEHOLDERS.some((known) => known === name) || /^input\.[a-z][a-z0-9-]*$/.test(name)) continue;
+      const known = [...PLACEHOLDERS, 'input.NAME'].map((each) => `{${each}}`).join(', ');
+      return `{${name}} is not known; there are ${known}, where NAME has small letters, digits and "-"`;
+    }
   }
   return null;
 }
@@ -65,11 +67,29 @@ export const commandConfig = z.strictObject({
 
 export type CommandConfig = z.infer<typeof commandConfig>;
 
-/** Fills placeholders in, per argument and in one pass: a value can neither split an argument nor be filled in again. */
-export function fillArguments(args: readonly string[], values: Record<Placeholder, string>): string[] {
+/**
+ * Fills placeholders in, per argument and in one pass: a value can neither split an argument nor be filled in again.
+ * An input that was not given becomes an empty text.
+ */
+export function fillArguments(
+  args: readonly string[],
+  values: Record<Placeholder, string>,
+  inputs: Readonly<Record<string, string>> = {},
+): string[] {
   return args.map((arg) =>
-    arg.replace(/\{(service|environment|version|sha|key)\}/g, (_match, name: Placeholder) => values[name]),
+    arg.replace(
+      /\{(?:(service|environment|version|sha|key)|input\.([a-z][a-z0-9-]*))\}/g,
+      (_match, name: Placeholder | undefined, input: string) => {
+        if (name !== undefined) return values[name];
+        return Object.hasOwn(inputs, input) ? (inputs[input] ?? '') : '';
+      },
+    ),
   );
+}
+
+/** The argument that became an option by what was filled in, or null: `{input.note}` with "--force", for example. */
+export function newOption(args: readonly string[], filled: readonly string[]): string | null {
+  return args.find((arg, index) => !arg.startsWith('-') && filled[index]?.startsWith('-')) ?? null;
 }
 
 const SECRET_NAME = /secret|token|key|pass|pwd|credential|auth|dsn|connection/i;

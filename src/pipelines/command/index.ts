@@ -5,16 +5,18 @@ import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { parseDuration } from '../../durations.ts';
 import { PipelineError, ShipmateError } from '../../errors.ts';
 import { createRedactor } from '../../logger.ts';
 import type { Pipeline, PipelineDeps, RunRef, TriggerRequest } from '../types.ts';
-import { type CommandConfig, fillArguments, secretValues, splitCommand } from './config.ts';
+import { type CommandConfig, fillArguments, newOption, secretValues, splitCommand } from './config.ts';
+import { createAnswer, GATES_FOLDER, isGateId, isStopping, readAnswer, wasAsked } from './gates.ts';
 import { readOutput } from './output.ts';
 import { hasCode, thisMachine } from './process.ts';
 import { type Claim, createRecord, FILES, type RunRequest, readRecord, replaceRecord } from './run-folder.ts';
 import { RUN_VARIABLE, readState, stopRun, toStatus } from './status.ts';
-import { isValid, plainValue, validateRequest } from './values.ts';
+import { inputVariable, isValid, plainValue, validateRequest } from './values.ts';
 
 const POLL_MS = 700;
 const KEPT_RUNS = 200;
@@ -52,6 +54,22 @@ function programProblem(program: string, cwd: string, path: string): string | nu
   }
   const found = path.split(delimiter).some((folder) => isExecutable(resolve(cwd, folder, program)));
   return found ? null : `The program "${program}" was not found in PATH. Install it, or correct the deploy command.`;
+}
+
+/** Why these arguments can't be passed to a program, or null. */
+function optionProblem(args: readonly string[], filled: readonly string[]): string | null {
+  const argument = newOption(args, filled);
+  if (argument === null) return null;
+  return `What was typed begins with "-", and the program would take the argument ${argument} for an option; nothing was started. Type something else, or write the argument as --name=${argument} in the configuration.`;
+}
+
+/** Whether a run was recorded for the same request; the version's name and who asked may be written otherwise. */
+function isSameRun(record: RunRequest, request: TriggerRequest): boolean {
+  return (
+    record.sha === request.sha &&
+    record.environment === request.environment &&
+    isDeepStrictEqual({ ...record.inputs }, { ...request.inputs })
+  );
 }
 
 /**
@@ -112,11 +130,15 @@ export function createCommandPipeline(config: CommandConfig, service: string, de
     return { folder, request };
   }
 
+  function argumentsOf({ key, environment, version, sha, inputs }: TriggerRequest): string[] {
+    return fillArguments(args, { key, service, environment, version, sha }, inputs);
+  }
+
   /** Makes the run's folder with its request; it gets its name when it is complete. False when it was there already. */
   async function createFolder(request: TriggerRequest): Promise<boolean> {
     const folder = folderOf(request.key);
     if (existsSync(folder)) return false;
-    const { key, environment, version, sha } = request;
+    const { key, environment, version, sha, inputs } = request;
     const unfinished = join(runs, `.${key}.${randomBytes(6).toString('hex')}`);
     mkdirSync(unfinished, { recursive: true, mode: 0o700 });
     const record: RunRequest = {
@@ -127,7 +149,8 @@ export function createCommandPipeline(config: CommandConfig, service: string, de
       sha,
       createdAt: new Date().toISOString(),
       host: (await thisMachine()).host,
-      argv: [program, ...fillArguments(args, { key, service, environment, version, sha })],
+      argv: [program, ...argumentsOf(request)],
+      ...(inputs && { inputs }),
       cwd,
       timeoutMs: parseDuration(config.timeout) ?? 0,
       graceMs: parseDuration(config.stopGrace) ?? 0,
@@ -152,6 +175,8 @@ export function createCommandPipeline(config: CommandConfig, service: string, de
       SHIPMATE_VERSION: request.version,
       SHIPMATE_SHA: request.sha,
       SHIPMATE_REQUESTED_BY: plainValue(request.requestedBy),
+      SHIPMATE_GATES: join(folderOf(request.key), GATES_FOLDER),
+      ...Object.fromEntries(Object.entries(request.inputs ?? {}).map(([name, text]) => [inputVariable(name), text])),
     };
   }
 
@@ -222,7 +247,7 @@ export function createCommandPipeline(config: CommandConfig, service: string, de
 
   return {
     kind: 'command',
-    capabilities: { cancel: true, rerun: false, gates: false, dryRun: false, idempotentTrigger: true },
+    capabilities: { cancel: true, rerun: false, gates: true, dryRun: false, idempotentTrigger: true },
     pollMs: POLL_MS,
 
     async trigger(request) {
@@ -233,20 +258,14 @@ export function createCommandPipeline(config: CommandConfig, service: string, de
           `This deploy command belongs to ${service}, not ${request.service}.`,
         );
       const folder = folderOf(request.key);
-      if (existsSync(folder)) {
-        const before = await reading(() => readRecord<RunRequest>(folder, FILES.request));
-        const same = before?.sha === request.sha && before.environment === request.environment;
-        if (before !== null && !same)
-          throw new PipelineError(
-            'PIPELINE_REJECTED',
-            `Run ${request.key} is of ${before.version} to ${before.environment} already; nothing else was started.`,
-          );
-      } else {
-        const problem = programProblem(program, cwd, path);
+      // A run that is recorded is not judged by what has changed since then.
+      if (!existsSync(folder)) {
+        const problem = programProblem(program, cwd, path) ?? optionProblem(args, argumentsOf(request));
         if (problem !== null) throw new PipelineError('PIPELINE_REJECTED', problem);
       }
+      let created: boolean;
       try {
-        await createFolder(request);
+        created = await createFolder(request);
       } catch (error) {
         throw new PipelineError(
           'PIPELINE_UNAVAILABLE',
@@ -257,6 +276,14 @@ export function createCommandPipeline(config: CommandConfig, service: string, de
             cause: error,
           },
         );
+      }
+      if (!created) {
+        const before = await reading(() => readRecord<RunRequest>(folder, FILES.request));
+        if (before !== null && !isSameRun(before, request))
+          throw new PipelineError(
+            'PIPELINE_REJECTED',
+            `Run ${request.key} is of ${before.version} to ${before.environment} already, or has other inputs; nothing else was started.`,
+          );
       }
       // A folder without a claim is a run whose bot died before it started the wrapper, or another call of this very
       // moment: a second wrapper is harmless, since only the one that makes the claim starts the program.
@@ -281,6 +308,34 @@ export function createCommandPipeline(config: CommandConfig, service: string, de
       reading(async () => {
         const { folder, request } = open(run);
         await stopRun(folder, request, await thisMachine());
+      }),
+
+    answer: (run, gate, { approved, by }) =>
+      reading(async () => {
+        const { folder, request } = open(run);
+        const shown = JSON.stringify(gate.slice(0, 60));
+        if (!isGateId(gate) || !wasAsked(folder, gate))
+          throw new PipelineError('PIPELINE_REJECTED', `This run of ${service} has not asked ${shown}.`);
+        const name = plainValue(by);
+        if (readAnswer(folder, gate) === null) {
+          const state = await readState(folder, request, await thisMachine());
+          const waits = state.kind === 'running' && !isStopping(folder);
+          if (waits && createAnswer(folder, gate, { approved, by: name })) return;
+          // Without an answer by now there will be none: the same one may have come from another bot meanwhile.
+          if (!waits && readAnswer(folder, gate) === null)
+            throw new PipelineError(
+              'PIPELINE_REJECTED',
+              `This run of ${service} does not wait for ${shown} any more: it is over or being stopped.`,
+            );
+        }
+        const before = readAnswer(folder, gate);
+        if (before?.approved === approved && before.by === name) return;
+        const decided = before?.approved === true ? 'approved' : before?.approved === false ? 'rejected' : 'answered';
+        const who = redact(plainValue(before?.by ?? ''));
+        throw new PipelineError(
+          'PIPELINE_REJECTED',
+          `The gate ${shown} was ${decided} already${who === '' ? '' : ` by ${who}`}; that stays.`,
+        );
       }),
 
     logs: (run, { lines }) =>

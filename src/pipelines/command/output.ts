@@ -112,11 +112,17 @@ function plainLine(line: string): string {
 
 /**
  * The last `lines` lines of a run's output, oldest first, reading at most `bytes` from its end. Where output was left
- * out, a line in square brackets says so. `redact` sees the text before it is cut into lines.
+ * out, a line in square brackets says so. `redact` sees the text before it is cut into lines; `leaveOut` sees each line
+ * as it was printed, but redacted, and says which ones don't count.
  */
 export function readOutput(
   folder: string,
-  options: { lines: number; bytes: number; redact: (text: string) => string },
+  options: {
+    lines: number;
+    bytes: number;
+    redact: (text: string) => string;
+    leaveOut?: (line: string) => boolean;
+  },
 ): string[] {
   const numbers = readdirSync(folder)
     .map((name) => /^output\.(\d+)\.log$/.exec(name)?.[1])
@@ -150,5 +156,7 @@ export function readOutput(
   const all = options.redact(Buffer.concat(parts).toString('utf8')).split('\n');
   if (cut && all.length > 1) all.shift(); // begins in the middle of a line
   if (all.at(-1) === '') all.pop();
-  return all.slice(-options.lines).map(plainLine);
+  const { leaveOut } = options;
+  const kept = leaveOut === undefined ? all : all.filter((line) => !leaveOut(line));
+  return kept.slice(-options.lines).map(plainLine);
 }

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { PipelineError } from '../../errors.ts';
 import type { RunStatus, Stage, StageState } from '../types.ts';
+import { parseGate, waitingGate } from './gates.ts';
 import { readOutput } from './output.ts';
 import { findByVariable, groupRuns, type Machine, signalGroup, startMark } from './process.ts';
 import {
@@ -13,11 +14,13 @@ import {
   type RunResult,
   readRecord,
 } from './run-folder.ts';
+import { plainValue } from './values.ts';
 
 // A wrapper claims its run a fraction of a second after it was started; a busy machine gets more time.
 const UNCLAIMED_MS = 30_000;
 const TAIL_LINES = 20;
 const TAIL_BYTES = 64 * 1024;
+const QUESTION_LENGTH = 300;
 const POLL_MS = 50;
 
 /** Variable by which a program is recognised when nothing else tells which one it is. */
@@ -167,11 +170,24 @@ export function toStatus(
   options: { stages: readonly string[]; redact: (text: string) => string },
 ): RunStatus {
   const progress = readRecord<Progress>(folder, FILES.progress) ?? { stages: [] };
-  const output = readOutput(folder, { lines: TAIL_LINES * 3, bytes: TAIL_BYTES, redact: options.redact });
+  const output = readOutput(folder, {
+    lines: TAIL_LINES * 3,
+    bytes: TAIL_BYTES,
+    redact: options.redact,
+    // Redacting may have changed the id, which is no reason to show the line.
+    leaveOut: (line) => parseGate(line.replaceAll('[redacted]', 'x')) !== null,
+  });
   const tail = output.filter((line) => !/^::(?:stage|sha)\s/.test(line)).slice(-TAIL_LINES);
   const lastLine = tail.findLast((line) => line.trim() !== '');
-  if (run.kind !== 'over')
-    return { state: run.kind, stages: stagesOf(progress, options.stages, run.kind, undefined), tail };
+  if (run.kind !== 'over') {
+    const gate = run.kind === 'running' ? waitingGate(folder) : null;
+    return {
+      state: run.kind,
+      stages: stagesOf(progress, options.stages, run.kind, undefined),
+      tail,
+      ...(gate && { gate: { id: gate.id, question: plainValue(options.redact(gate.question), QUESTION_LENGTH) } }),
+    };
+  }
   const { result } = run;
   const error = failure(result, request, lastLine);
   const state = result.outcome === 'cancelled' ? 'cancelled' : error === null ? 'succeeded' : 'failed';

@@ -14,6 +14,9 @@ export function isValid(name: keyof typeof RULES, value: string): boolean {
   return RULES[name].test(value) && !value.includes('..');
 }
 
+const INPUT_NAME = /^[a-z][a-z0-9-]*$/;
+const LONGEST_INPUT = 200;
+
 /** @throws PipelineError PIPELINE_REJECTED when a value could mean something else to a program than itself */
 export function validateRequest(request: TriggerRequest): void {
   for (const name of ['key', 'service', 'environment', 'version', 'sha'] as const) {
@@ -23,12 +26,30 @@ export function validateRequest(request: TriggerRequest): void {
       `The ${name} ${JSON.stringify(request[name].slice(0, 80))} has characters that are not passed to programs; nothing was started. Use letters, digits, ".", "_" and "-", beginning with a letter or digit.`,
     );
   }
+  for (const [name, value] of Object.entries(request.inputs ?? {})) {
+    const shown = JSON.stringify(name.slice(0, 80));
+    if (!INPUT_NAME.test(name))
+      throw new PipelineError(
+        'PIPELINE_REJECTED',
+        `${shown} can't be the name of an input; nothing was started. Use small letters, digits and "-", beginning with a letter.`,
+      );
+    // Typed as text, but it was stored as JSON and typed by somebody before.
+    if (typeof value !== 'string' || [...value].length > LONGEST_INPUT || /\p{Cc}/u.test(value))
+      throw new PipelineError(
+        'PIPELINE_REJECTED',
+        `The input ${shown} must be one line of at most ${LONGEST_INPUT} characters, without control characters; nothing was started.`,
+      );
+  }
 }
 
-/** Untrusted text as the value of an environment variable: one line, no control characters, at most 100 characters. */
-export function plainValue(text: string): string {
-  return text
-    .replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ')
-    .trim()
-    .slice(0, 100);
+/** The variable that holds an input; no two names have the same. */
+export function inputVariable(name: string): string {
+  return `SHIPMATE_INPUT_${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** Untrusted text as one line without control characters, at most `most` characters, which UTF-8 can hold. */
+export function plainValue(text: string, most = 100): string {
+  const line = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ').trim();
+  // By whole characters: half of one would come back from a file as another one.
+  return [...line].slice(0, most).join('').toWellFormed();
 }

@@ -2,11 +2,13 @@
 // as its argument and the program's environment on its standard input. It outlives the bot. Imports only Node's own
 // modules and this folder, so that it starts fast and works from src/ (type stripping) and from dist/.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
+import type { Gate } from '../types.ts';
+import { GATES_FOLDER, parseGate } from './gates.ts';
 import { createOutputWriter } from './output.ts';
 import { groupRuns, signalGroup, startMark, thisMachine } from './process.ts';
 import {
@@ -22,18 +24,49 @@ import {
 } from './run-folder.ts';
 
 const MOST_STAGES = 100;
-const LONGEST_MARKER = 1000;
+const MOST_GATES = 100;
+const LONGEST_QUESTION = 1000; // longer than what is shown, so that a secret is not cut before it is redacted
+const LONGEST_MARKER = 5000; // bytes; more than any part of a line that is kept
+const PROGRESS_RETRY_MS = 1000;
 const DRAIN_MS = 1000;
 const POLL_MS = 50;
 const RESULT_RETRY_MS = 1000;
 const RESULT_RETRIES = 3600;
 
-/** Marker lines, `::stage <name>` and `::sha <commit>`, out of a stream that arrives in pieces. */
+/** Marker lines, `::stage <name>`, `::sha <commit>` and `::gate <id> <question>`, out of a stream in pieces. */
 function createMarkerReader(folder: string): (chunk: Buffer, stream: string) => void {
   const progress: Progress = { stages: [] };
   const rest = new Map<string, string>();
+  let retry: NodeJS.Timeout | null = null;
+
+  function save(): void {
+    try {
+      replaceRecord(folder, FILES.progress, progress);
+    } catch {
+      // The disk is full: the run goes on, and what it asks shows once there is room.
+      retry ??= setTimeout(() => {
+        retry = null;
+        save();
+      }, PROGRESS_RETRY_MS).unref();
+    }
+  }
+
+  function readGate({ id, question }: Gate): void {
+    const asked = progress.gates ?? [];
+    // A person may be about to answer what was asked first under this id: that question stays.
+    const before = asked.find((gate) => gate.id === id);
+    if (before !== undefined && before === asked.at(-1)) return;
+    const gate = before ?? { id, question: question.slice(0, LONGEST_QUESTION) };
+    progress.gates = [...asked.filter((other) => other !== before), gate].slice(-MOST_GATES);
+    save();
+  }
 
   function read(line: string): void {
+    const gate = parseGate(line);
+    if (gate !== null) {
+      readGate(gate);
+      return;
+    }
     const match = /^::(stage|sha)[ \t]+(.+)$/.exec(stripVTControlCharacters(line).trimEnd());
     if (!match) return;
     const value = (match[2] ?? '').replace(/\p{Cc}/gu, '').trim();
@@ -44,11 +77,7 @@ function createMarkerReader(folder: string): (chunk: Buffer, stream: string) => 
       if (value === '' || progress.stages.length >= MOST_STAGES) return;
       progress.stages.push({ name: value.slice(0, 60), startedAt: new Date().toISOString() });
     }
-    try {
-      replaceRecord(folder, FILES.progress, progress);
-    } catch {
-      // the disk is full: the run matters more than its display
-    }
+    save();
   }
 
   return (chunk, stream) => {
@@ -109,6 +138,7 @@ async function main(folder: string): Promise<void> {
   const [program = '', ...args] = request.argv;
   let child: ReturnType<typeof start>;
   try {
+    mkdirSync(join(folder, GATES_FOLDER), { recursive: true, mode: 0o700 });
     child = start(program, args, request.cwd, env);
   } catch (error) {
     return end({ outcome: 'not started', code: null, signal: null, error: messageOf(error) });
@@ -156,6 +186,11 @@ async function main(folder: string): Promise<void> {
     signalGroup(pid, 'SIGKILL');
   };
   stopProgram = () => {
+    try {
+      createRecord(folder, FILES.stopping, { at: new Date().toISOString() });
+    } catch {
+      // the disk is full: until the program is gone, its gate shows
+    }
     groupGone ??= stopGroup();
   };
   if (stopReason !== null) stopProgram();

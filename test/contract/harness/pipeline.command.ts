@@ -8,13 +8,23 @@ import { pipelineDeps, temporaryFolder } from './deps.ts';
 import type { PipelineHarness } from './types.ts';
 
 const PROGRAM = `
-const { appendFileSync, readFileSync } = require('node:fs');
+const { appendFileSync, existsSync, readFileSync } = require('node:fs');
 appendFileSync('started', '.');
 const how = readFileSync('how', 'utf8');
 console.log('::stage build');
 console.log('building ' + process.argv[2]);
 if (how === 'hang') setInterval(() => undefined, 1000);
-else {
+else if (how === 'ask') {
+  const file = process.env.SHIPMATE_GATES + '/release';
+  console.log('::gate release Release ' + process.argv[2] + '?');
+  const timer = setInterval(() => {
+    if (!existsSync(file)) return;
+    clearInterval(timer);
+    if (readFileSync(file, 'utf8').split('\\n')[0] === 'approved') release();
+    else process.exitCode = 4;
+  }, 20);
+} else release();
+function release() {
   console.log('::stage release');
   console.log('::sha ' + process.argv[3]);
   if (how === 'fail') { console.error('it is broken'); process.exitCode = 3; }

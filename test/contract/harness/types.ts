@@ -12,8 +12,11 @@ export interface PipelineHarness {
     pipeline: Pipeline;
     /** Another instance on the same system, as after a restart of the bot. */
     reopen(): Pipeline;
-    /** Makes the next runs end well, fail, or go on until they are cancelled. */
-    behave(how: 'succeed' | 'fail' | 'hang'): void;
+    /**
+     * Makes the next runs end well, fail, go on until they are cancelled, or ask one gate and end well when it is
+     * approved and badly when it is rejected; the last only where the pipeline has gates.
+     */
+    behave(how: 'succeed' | 'fail' | 'hang' | 'ask'): void;
     /** How many runs the system has really started. */
     started(): Promise<number>;
     /** A valid request; the key is new each time. */

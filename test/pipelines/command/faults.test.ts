@@ -191,7 +191,7 @@ describe('a bot that died', () => {
     await pipeline.cancel(run);
     await finished(pipeline, run);
     // The folder as it was before any wrapper.
-    for (const name of ['claim.json', 'program.json', 'progress.json', 'result.json', 'cancel'])
+    for (const name of ['claim.json', 'program.json', 'progress.json', 'result.json', 'cancel', 'stopping'])
       rmSync(join(folder, name), { force: true });
     rmSync(join(system.folder, 'pid'));
     writeFileSync(
@@ -212,7 +212,7 @@ describe('a bot that died', () => {
     const { pipeline, request, run, folder } = await startHanging(HANG);
     await pipeline.cancel(run);
     await finished(pipeline, run);
-    for (const name of ['claim.json', 'program.json', 'progress.json', 'result.json', 'cancel'])
+    for (const name of ['claim.json', 'program.json', 'progress.json', 'result.json', 'cancel', 'stopping'])
       rmSync(join(folder, name), { force: true });
     rmSync(join(system.folder, 'pid'));
     writeFileSync(

@@ -55,6 +55,7 @@ it('a run goes on when the bot is killed, is found again, and never saw the botâ
   expect(Object.keys(told).sort()).toEqual([
     'PATH',
     'SHIPMATE_ENVIRONMENT',
+    'SHIPMATE_GATES',
     'SHIPMATE_REQUESTED_BY',
     'SHIPMATE_RUN',
     'SHIPMATE_SERVICE',

@@ -1,0 +1,83 @@
+import type { DeployDeps } from './decisions.ts';
+import { takeBack } from './queue.ts';
+import { tell } from './show.ts';
+import type { EnvironmentPolicy, Service } from './types.ts';
+
+const SYSTEM = { id: 'system', tenantId: '', name: 'Shipmate' };
+const REMEMBERED_MS = 90 * 86_400_000;
+
+/** What was seen there last, and how many changes were seen. */
+interface Seen {
+  version: string;
+  changes: number;
+}
+
+/**
+ * Looks at every environment that can be asked what runs there. A version that we did not bring means that somebody
+ * deployed around us: it is told and audited, and what waits for approval is void, since it was asked for against another state.
+ */
+export async function lookForDrift(deps: DeployDeps): Promise<void> {
+  for (const service of deps.catalog().services.values())
+    for (const environment of service.environments)
+      try {
+        await lookAt(deps, service, environment);
+      } catch (error) {
+        deps.logger.warn('could not look for drift', { service: service.name, environment: environment.name, error });
+      }
+}
+
+async function lookAt(deps: DeployDeps, service: Service, environment: EnvironmentPolicy): Promise<void> {
+  if (environment.versionUrl === undefined) return;
+  const { catalog, now, store } = deps;
+  const started = await store.read((tx) => tx.deployments.holder(service.name, environment.name));
+  const answer = await deps.probe.ask(environment.versionUrl);
+  if ('problem' in answer) return;
+  const key = `seen:${service.name}/${environment.name}`;
+  await store.transaction(async (tx) => {
+    // While one of ours runs nothing can be told apart.
+    if (started !== null || (await tx.deployments.holder(service.name, environment.name)) !== null) return;
+    const before = await tx.settings.get(key);
+    const seen = before === null ? null : (JSON.parse(before) as Seen);
+    if (seen?.version === answer.version) return;
+    const changes = (seen?.changes ?? 0) + 1;
+    // Two replicas look at the same time: one of them tells.
+    const expiresAt = new Date(now().getTime() + REMEMBERED_MS);
+    if (!(await tx.claims.claim(`${key}:${changes}`, expiresAt))) return;
+    await tx.settings.set(key, JSON.stringify({ version: answer.version, changes } satisfies Seen));
+    const last = await tx.deployments.lastSucceeded(service.name, environment.name);
+    const ours =
+      last !== null && (last.version === answer.version || (answer.sha !== undefined && last.sha === answer.sha));
+    // The first look only learns what is there.
+    if (ours || seen === null) return;
+    const place = { service: service.name, environment: environment.name };
+    const text = `${service.name} on ${environment.name} now runs ${answer.version}, which I did not deploy (before: ${seen.version}).`;
+    await tx.audit.append(
+      {
+        actor: SYSTEM,
+        action: 'deploy.out-of-band',
+        outcome: 'done',
+        code: 'OUT_OF_BAND',
+        ...place,
+        version: answer.version,
+        details: { before: seen.version, deployed: last?.version ?? null },
+      },
+      now(),
+    );
+    const { approvalsChannel } = catalog();
+    const told = [service.channel, approvalsChannel].filter((each) => each !== undefined);
+    for (const conversation of new Set(told)) await tell(tx, `${key}:${changes}:${conversation}`, conversation, text);
+    for (const state of ['awaiting_approval', 'waiting'] as const)
+      for (const pending of await tx.deployments.list({ ...place, states: [state], limit: 100 }))
+        await takeBack(
+          tx,
+          pending,
+          catalog(),
+          {
+            code: 'OUT_OF_BAND',
+            message: `${answer.version} was deployed there meanwhile, and not by me. Look at it, then ask again.`,
+            record: { actor: SYSTEM, action: 'deploy.void' },
+          },
+          now(),
+        );
+  });
+}
