@@ -83,7 +83,7 @@ export function createAnchors({ every, file, now, post, store }: AnchorDeps): An
         const at = time.toISOString();
         const text = `Audit anchor: entry ${seq}, ${hash}`;
         await tx.audit.append(
-          { actor: SYSTEM, action: 'audit.anchor', outcome: 'done', code: 'OK', details: { seq, hash } },
+          { actor: SYSTEM, action: 'audit.anchor', outcome: 'done', code: 'AUDIT_ANCHORED', details: { seq, hash } },
           time,
         );
         await tx.settings.set(MADE, `${period} head ${seq} ${hash} ${at}`);

@@ -53,7 +53,7 @@ describe('an anchor', () => {
       actor: { id: 'system' },
       action: 'audit.anchor',
       outcome: 'done',
-      code: 'OK',
+      code: 'AUDIT_ANCHORED',
       details: { seq: 3, hash: third?.hash },
     });
     expect(await verifyChain(entries, anchor ?? [])).toMatchObject({ ok: true });

@@ -182,11 +182,12 @@ describe.each(harnesses)('pipeline $name', ({ name, harness }) => {
 
     it('are not there under another id', async () => {
       if (!can()) return;
-      const { run, gate, answer } = await ask();
+      const { run, gate, answer, end } = await ask();
       for (const id of [`${gate.id}-2`, '', '.', '..', `../${gate.id}`, `./${gate.id}`, 'a/b', `${gate.id}\n`, '\0'])
         await expect(answer(id, true, 'Ana Ruiz')).rejects.toMatchObject(rejected);
       expect((await system.pipeline.status(run)).gate).toEqual(gate);
       await answer(gate.id, false, 'Ana Ruiz');
+      await end();
     });
 
     it('are gone when the run was cancelled', async () => {

@@ -1,6 +1,17 @@
 import type { AccessDecision, AccessRequest, Person } from '../../src/access/types.ts';
+import { lookForDrift } from '../../src/deploys/drift.ts';
 import { createDeployJobs } from '../../src/deploys/jobs.ts';
-import type { ApprovalPolicy, Catalog, Deployment, EnvironmentPolicy, Service } from '../../src/deploys/types.ts';
+import { createLaterJobs } from '../../src/deploys/later.ts';
+import { remindOfReview } from '../../src/deploys/reviews.ts';
+import type {
+  ApprovalPolicy,
+  Catalog,
+  DeclaredCommand,
+  Deployment,
+  EnvironmentPolicy,
+  Service,
+} from '../../src/deploys/types.ts';
+import { watch } from '../../src/deploys/watch.ts';
 import { createDeploys, type DeployRequest } from '../../src/deploys/workflow.ts';
 import { PipelineError } from '../../src/errors.ts';
 import type { Pipeline, RunStatus, TriggerRequest, Version, VersionSource } from '../../src/pipelines/types.ts';
@@ -11,6 +22,7 @@ import { approval, catalog as emptyCatalog, environment as environmentOf } from 
 
 export const START = Date.parse('2026-11-24T12:00:00.000Z');
 export const APPROVALS = '19:approvals@thread.tacv2';
+export const OPS = '19:ops@thread.tacv2';
 export const CHANNEL = '19:web@thread.tacv2';
 export const sha = (letter: string) => letter.repeat(40);
 
@@ -24,19 +36,23 @@ export interface ScriptedPipeline extends Pipeline {
   /** By run id. */
   runs: Map<string, RunStatus>;
   statusFails: PipelineError | null;
+  cancelled: string[];
+  answers: [gate: string, approved: boolean][];
 }
 
 export function scriptedPipeline({ idempotentTrigger = false } = {}): ScriptedPipeline {
   const byKey = new Map<string, string>();
   const pipeline: ScriptedPipeline = {
     kind: 'scripted',
-    capabilities: { cancel: false, rerun: false, gates: false, dryRun: false, idempotentTrigger },
+    capabilities: { cancel: true, rerun: false, gates: true, dryRun: false, idempotentTrigger },
     pollMs: 1,
     triggered: [],
     script: [],
     finds: [],
     runs: new Map(),
     statusFails: null,
+    cancelled: [],
+    answers: [],
     async trigger(request) {
       pipeline.triggered.push(request);
       const what = pipeline.script.shift() ?? 'ok';
@@ -59,7 +75,8 @@ export function scriptedPipeline({ idempotentTrigger = false } = {}): ScriptedPi
       if (!status) throw new PipelineError('PIPELINE_LOST', 'The run is gone.');
       return structuredClone(status);
     },
-    cancel: async () => undefined,
+    cancel: async ({ id }) => void pipeline.cancelled.push(id),
+    answer: async (_run, gate, answer) => void pipeline.answers.push([gate, answer.approved]),
     logs: async () => [],
     check: async () => [],
   };
@@ -74,7 +91,17 @@ export const refused = () =>
 export type Bench = ReturnType<typeof createBench>;
 
 /** Deploys and their jobs on the memory store, with a clock, people and tags that the test sets. */
-export function createBench({ idempotentTrigger = false, count = 1 } = {}) {
+export function createBench({
+  idempotentTrigger = false,
+  count = 1,
+  staging = {},
+  production = {},
+}: {
+  idempotentTrigger?: boolean;
+  count?: number;
+  staging?: Partial<EnvironmentPolicy>;
+  production?: Partial<EnvironmentPolicy>;
+} = {}) {
   let clock = START;
   const now = () => new Date(clock);
   const store = createMemoryStore({ now });
@@ -121,14 +148,42 @@ export function createBench({ idempotentTrigger = false, count = 1 } = {}) {
     name: 'storefront',
     team: 'web',
     channel: CHANNEL,
-    environments: [environment('staging', null), environment('production', approval({ count }))],
+    environments: [
+      { ...environment('staging', null), ...staging },
+      { ...environment('production', approval({ count })), ...production },
+    ],
     pipeline,
     versions,
   };
   const rules = { hash: 'policy-1' };
   const services = new Map([[service.name, service]]);
+  const commands = new Map<string, DeclaredCommand>([
+    [
+      'restart',
+      {
+        name: 'restart',
+        summary: 'Restart it.',
+        inputs: [],
+        confirm: false,
+        places: new Map([['storefront', ['staging', 'production']]]),
+        pipelines: new Map([['storefront', pipeline]]),
+      },
+    ],
+  ]);
+  /** What a version URL answers, and what the check after a deploy says. */
+  const seen: { version: { version: string; sha?: string } | { problem: string }; health: string | null } = {
+    version: { problem: 'none' },
+    health: null,
+  };
   const catalog = (): Catalog =>
-    emptyCatalog({ services, approvalsChannel: APPROVALS, policyHash: (_service, name) => `${name}:${rules.hash}` });
+    emptyCatalog({
+      services,
+      commands,
+      approvalsChannel: APPROVALS,
+      opsChannel: OPS,
+      whoMay: (permission) => (permission === 'break-glass' ? ['oncall'] : []),
+      policyHash: (_service, name) => `${name}:${rules.hash}`,
+    });
   const stopping = new AbortController();
   const ended: Deployment['state'][] = [];
   const deps = {
@@ -136,13 +191,21 @@ export function createBench({ idempotentTrigger = false, count = 1 } = {}) {
     catalog,
     now,
     authoriser: { authorise, rights: async () => ({ groups: [], roles: [], rights: [], general: [] }) },
-    probe: { ask: async () => ({ problem: 'none' }) },
+    probe: { ask: async () => seen.version },
     logger: silentLogger,
   };
   const deploys = createDeploys(deps);
   const jobs = createDeployJobs({ ...deps, stopping: stopping.signal, onEnd: (state) => void ended.push(state) });
   store.work('deploy.trigger', jobs.trigger);
   store.work('deploy.expire', jobs.expire);
+  const later = createLaterJobs(deps);
+  store.work('deploy.due', later.due);
+  store.work('deploy.next', later.next);
+  store.work('deploy.remind', later.remind);
+  store.work('deploy.cancel', later.cancel);
+  store.work('deploy.answer', later.answer);
+  store.work('deploy.watch', ({ id }) => watch({ ...deps, health: { check: async () => seen.health } }, id));
+  store.work('deploy.review', ({ id }) => remindOfReview(deps, id));
   let origins = 0;
   const ask = (more: Partial<DeployRequest> = {}) => {
     origins += 1;
@@ -164,6 +227,8 @@ export function createBench({ idempotentTrigger = false, count = 1 } = {}) {
     return result.deployment;
   };
   return {
+    seen,
+    drift: () => lookForDrift(deps),
     store,
     deploys,
     jobs,

@@ -277,7 +277,7 @@ describe('the expiry', () => {
     expect(await bench.get(id)).toMatchObject({ state: 'expired', finishedAt: expect.any(String) });
     await bench.jobs.expire({ id });
     expect(bench.trail()).toEqual(['deploy.request done OK', 'deploy.expire refused APPROVAL_EXPIRED']);
-    expect(bench.texts()).toEqual([expect.stringContaining('expired')]);
+    expect(bench.texts()).toEqual([expect.stringContaining('expires in 30 min'), expect.stringContaining('expired')]);
   });
   it('leaves alone what was approved', async () => {
     const { id } = await approved();

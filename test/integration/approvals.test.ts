@@ -126,6 +126,11 @@ describe('an approval', () => {
     await eventually(() => !actionTitles(cardContent(card)).includes('Roll back to 1.0.0'));
     expect((await t.kim.clicks(frozen, 'deploy.rollback')).value).toMatch(/ACCESS_DENIED/);
     expect(runs()).toHaveLength(3);
+    // What was taken back stays out until somebody lets it in again.
+    expect(shown(await ask('deploy storefront 1.2.3 to production'))).toMatch(
+      /rolled back from 1\.2\.3[\s\S]*VERSION_BLOCKED/,
+    );
+    expect(shown(await ask('unblock storefront production 1.2.3'))).toMatch(/may come back/);
   }, 30_000);
 });
 

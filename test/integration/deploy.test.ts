@@ -167,6 +167,11 @@ describe('production', () => {
     await idle('staging');
     await eventually(() => runs().length === before + 1);
     expect(runs().at(-1)).toMatch(/^staging 1\.0\.0/);
+    // It keeps out what it took away, until somebody lets that in again.
+    await t.dana.says('deploy storefront 1.2.3 to staging');
+    await cardWith(t.dana.personal, /VERSION_BLOCKED/);
+    await t.dana.says('unblock storefront staging 1.2.3');
+    await cardWith(t.dana.personal, /may come back/);
   });
 });
 

@@ -37,15 +37,17 @@ const RESULT_RETRIES = 3600;
 function createMarkerReader(folder: string): (chunk: Buffer, stream: string) => void {
   const progress: Progress = { stages: [] };
   const rest = new Map<string, string>();
-  let retry: NodeJS.Timeout | null = null;
+  let triesAgain = false;
 
   function save(): void {
     try {
       replaceRecord(folder, FILES.progress, progress);
     } catch {
       // The disk is full: the run goes on, and what it asks shows once there is room.
-      retry ??= setTimeout(() => {
-        retry = null;
+      if (triesAgain) return;
+      triesAgain = true;
+      setTimeout(() => {
+        triesAgain = false;
         save();
       }, PROGRESS_RETRY_MS).unref();
     }

@@ -67,6 +67,44 @@ describe('what a program gets', () => {
     ]);
   });
 
+  it('inputs, each within its argument and as a variable', async () => {
+    system = await openCommand(TELL);
+    const pipeline = system.create({
+      command: [process.execPath, 'program.cjs', '--note={input.note}', '{input.none}', '{input.a-b}{input.note}'],
+    });
+    const note = 'it\'s "2 > 1"; $(id) `id` {version} {input.a-b} $& \u00e4\u{1f600}';
+    const request = system.request({ inputs: { note, 'a-b': '7', empty: '' } });
+    await finished(pipeline, await pipeline.trigger(request));
+    expect(told().argv).toEqual([`--note=${note}`, '', `7${note}`]);
+    const given = Object.entries(told().env).filter(([name]) => name.startsWith('SHIPMATE_INPUT'));
+    expect(Object.fromEntries(given)).toEqual({
+      SHIPMATE_INPUT_NOTE: note,
+      SHIPMATE_INPUT_A_B: '7',
+      SHIPMATE_INPUT_EMPTY: '',
+    });
+    expect(told().env.SHIPMATE_GATES).toBe(join(system.runFolder(request), 'gates'));
+  });
+
+  it('no input as an option that nobody wrote', async () => {
+    system = await openCommand(TELL);
+    const pipeline = system.create({
+      command: [process.execPath, 'program.cjs', '{input.first}{input.note}', '--x={input.note}'],
+    });
+    const request = system.request({ inputs: { note: '--force' } });
+    await expect(pipeline.trigger(request)).rejects.toMatchObject({
+      code: 'PIPELINE_REJECTED',
+      sent: 'no',
+      message: expect.stringContaining('{input.first}{input.note}'),
+    });
+    expect(await pipeline.findByKey(request.key)).toBeNull();
+    const fine = { ...request, inputs: { first: 'a', note: '--force' } };
+    await finished(pipeline, await pipeline.trigger(fine));
+    expect(told().argv).toEqual(['a--force', '--x=--force']);
+    // What is recorded is found, although another configuration would refuse it now.
+    const changed = system.create({ command: [process.execPath, 'program.cjs', '{input.note}'] });
+    expect(await changed.trigger(fine)).toEqual(await pipeline.findByKey(request.key));
+  });
+
   it('its configured secrets are not in what it prints, on disk as a request, or in its error', async () => {
     system = await openCommand(`
       console.log('token is ' + process.env.TOKEN + ' and \\x1b[31mred\\x1b[0m \\x07');
@@ -107,10 +145,12 @@ describe('what a program gets', () => {
     const pipeline = system.create();
     const request = system.request();
     await finished(pipeline, await pipeline.trigger(request));
-    await expect(pipeline.trigger({ ...request, environment: 'production' })).rejects.toMatchObject({
-      code: 'PIPELINE_REJECTED',
-      sent: 'no',
-    });
+    for (const other of [{ environment: 'production' }, { sha: 'abcdef1' }, { inputs: { note: 'other' } }])
+      await expect(pipeline.trigger({ ...request, ...other })).rejects.toMatchObject({
+        code: 'PIPELINE_REJECTED',
+        sent: 'no',
+      });
+    expect(await pipeline.trigger({ ...request, inputs: {} })).toEqual(await pipeline.findByKey(request.key));
   });
 
   it('keeps the last 200 runs', async () => {
@@ -160,11 +200,23 @@ describe('values and configuration', () => {
       '{nothing}',
       'kk',
     ]);
+    const inputs = { a: '{input.b}', b: '{sha}$1' };
+    expect(fillArguments(['{input.a}{sha}', '{input.b}', '{input.constructor}', '{input.A}'], values, inputs)).toEqual([
+      '{input.b}s',
+      '{sha}$1',
+      '',
+      '{input.A}',
+    ]);
   });
 
   it('explains mistakes', () => {
     const problem = (input: object) => commandConfig.safeParse(input).error?.issues[0]?.message;
     expect(problem({ command: 'deploy {versoin}' })).toContain('{versoin} is not known');
+    for (const name of ['input', 'input.', 'input.Note', 'input.a_b', 'input.1', 'inputs.note', 'Input.note'])
+      expect(problem({ command: `deploy --x={${name}}` })).toContain(`{${name}} is not known`);
+    expect(problem({ command: '{input.tool} now' })).toContain('must not be a placeholder');
+    for (const fine of ['{input.note}', '--n={input.a-1}{version}', '{.Names}', '{{json.Names}}'])
+      expect(problem({ command: ['deploy', fine] })).toBeUndefined();
     expect(problem({ command: 'build && deploy' })).toContain('would need a shell');
     expect(problem({ command: '' })).toBe('needs a program');
     expect(problem({ command: '{version}' })).toContain('must not be a placeholder');
@@ -185,6 +237,8 @@ describe('values and configuration', () => {
 
   it('makes one plain line of untrusted text', () => {
     expect(plainValue(` a\r\nb\u0000\u2028c${'x'.repeat(200)}`)).toHaveLength(100);
+    expect(plainValue('\u{1f600}'.repeat(101))).toBe('\u{1f600}'.repeat(100));
+    expect(plainValue('a\ud83d')).toBe('a\ufffd');
   });
 
   it('knows processes with ps as well', async () => {
