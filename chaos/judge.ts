@@ -50,7 +50,7 @@ export async function judge(round: RoundFacts, runs: readonly Run[], memory: Mem
   const mine = round.facts.deployments.filter(({ version }) => version === round.version);
   const violations = [
     ...lostActions(round, mine),
-    ...stuckDeploys(round, mine),
+    ...stuckDeploys(round, mine, runs),
     ...lostEntries(round.facts.audit, mine),
     ...(mine.length > 1
       ? [{ invariant: 'doubleTriggers' as const, what: `one click made ${mine.map(({ id }) => `#${id}`).join(', ')}` }]
@@ -106,13 +106,15 @@ function lostActions({ acknowledged }: RoundFacts, mine: readonly Deployment[]):
   });
 }
 
-function stuckDeploys(round: RoundFacts, mine: readonly Deployment[]): Violation[] {
+function stuckDeploys(round: RoundFacts, mine: readonly Deployment[], runs: readonly Run[]): Violation[] {
   const stuck = (what: string) => [{ invariant: 'stuckDeploys' as const, what }];
   if (round.overdue !== null) return stuck(`in vain for ${round.overdue}`);
   const expected = round.fails ? 'failed' : 'succeeded';
-  return mine
-    .filter(({ state }) => state !== expected)
-    .flatMap(({ id, problem, state }) => stuck(`#${id} is ${state}, not ${expected}: ${problem?.message ?? ''}`));
+  return mine.flatMap(({ id, problem, runKey, state }) => {
+    const ran = runs.some(({ key }) => key === runKey);
+    if (state === expected && ran) return [];
+    return stuck(`#${id} is ${state} and ${ran ? 'ran' : 'never ran'}; due was ${expected}: ${problem?.message ?? ''}`);
+  });
 }
 
 /** Each done action has its entry, once. */

@@ -162,9 +162,9 @@ export class Round {
     if (sabotage === 'unsent-click') this.#acknowledged.push({ did: 'approve', person: robin.id });
 
     this.#enter('triggering');
-    await this.#until('a run', () => this.#run());
+    await this.#until('a run', () => this.#run() ?? this.#isOver());
     this.#enter('running');
-    await this.#until('the end of the run', () => this.#isEnded());
+    await this.#until('the end of the run', () => this.#isEnded() || this.#isOver());
     this.#enter('ending');
     this.#scrolling = this.#scroll(dana);
     await this.#until(
@@ -326,6 +326,12 @@ export class Round {
   #isEnded(): boolean {
     const run = this.#run();
     return run !== undefined && this.#world.ends().includes(run.key);
+  }
+
+  /** The bot says that it is over, whatever the program did. */
+  #isOver(): boolean {
+    const { deployments } = this.#look;
+    return deployments.length > 0 && deployments.every(({ state }) => FINAL_STATES.includes(state));
   }
 
   async #facts(): Promise<Facts> {
