@@ -97,7 +97,7 @@ describe('in chat', () => {
     await becomes(card, /Succeeded/);
     await eventually(() =>
       t.teams.state.activities.find(
-        (it) => /broke the glass/.test(String(it.activity.text ?? '')) && it.conversation === WEB_CHANNEL,
+        (it) => /broke the glass/.test(String(it.activity.text ?? '')) && it.conversation.startsWith(WEB_CHANNEL),
       ),
     );
     const id = /#(\d+)/.exec(shown(card))?.[1];
