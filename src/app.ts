@@ -221,9 +221,9 @@ export async function createApp(config: LoadedConfig, options: AppOptions = {}):
     let next: LoadedConfig;
     try {
       next = load();
-      if (next.hash === live.config.hash && JSON.stringify(next.secrets) === JSON.stringify(live.config.secrets))
-        return { ok: true, changes: [] };
       const fixed = needsRestart(live.config, next);
+      const same = JSON.stringify(next.secrets) === JSON.stringify(live.config.secrets);
+      if (fixed.length === 0 && next.hash === live.config.hash && same) return { ok: true, changes: [] };
       if (fixed.length > 0)
         throw new ShipmateError(
           'CONFIG_INVALID',

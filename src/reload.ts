@@ -14,6 +14,7 @@ const FIXED = [
   ['credentials', 'credentials'],
   ['playgroundClients', 'playground.clients'],
   ['store', 'store'],
+  ['audit', 'audit'],
   ['dataDir', 'data'],
   ['port', 'ports.public'],
   ['internalPort', 'ports.internal'],

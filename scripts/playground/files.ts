@@ -66,7 +66,8 @@ ${stringify(
     people: PEOPLE.map(({ family, given, groups, id }) => ({ id, name: `${given} ${family}`, groups })),
     channels: { web: web.channel.id, approvals: leads.channel.id },
     roles: { 'break-glass': 'oncall', audit: 'auditors' },
-    environments: { staging: {}, production: { approve: 'leads' } },
+    // The tour begins in production. Without this it would take only what runs on staging.
+    environments: { staging: {}, production: { approve: 'leads', promote: false } },
     services: {
       storefront: {
         team: 'web',

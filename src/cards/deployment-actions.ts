@@ -39,7 +39,9 @@ export function deploymentActions({ view, viewer }: DeploymentInput, sign: SignA
   if (it.state === 'awaiting_approval') {
     const decides =
       !viewer ||
-      (viewer.mayApprove && viewer.id !== it.requestedBy.id && !it.votes.some(({ person }) => person.id === viewer.id));
+      (viewer.mayApprove &&
+        (viewer.id !== it.requestedBy.id || it.approval?.own === true) &&
+        !it.votes.some(({ person }) => person.id === viewer.id));
     if (audience === 'approvals' && decides) {
       actions.primary.push(approve(it, sign));
       actions.asking.push(reject(it, sign));

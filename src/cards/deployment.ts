@@ -117,7 +117,7 @@ function noteOf({ view, viewer }: DeploymentInput): Run[] {
       const groups = list(approverGroups, 5);
       if (groups === '')
         return prose('No group may approve here, so this will expire. Ask whoever runs Shipmate.', 300);
-      if (viewer?.id === it.requestedBy.id)
+      if (viewer?.id === it.requestedBy.id && it.approval?.own !== true)
         return prose(`You asked for this, so somebody else of ${groups} decides.`, 500);
       if (viewer && it.votes.some(({ person }) => person.id === viewer.id))
         return prose('You have decided. Others are still asked.', 200);

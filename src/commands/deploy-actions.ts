@@ -142,7 +142,8 @@ export function deployActions(deps: DeployActionsDeps): Command['actions'] {
         refusal: { ok: false, code: 'ACCESS_DENIED', message: `You may not see deployments of ${service}.` },
       };
     const audience = baseOf(turn.place.conversation) === catalog().approvalsChannel ? 'approvals' : 'requester';
-    const mayApprove = approve.allowed && turn.person.id !== deployment.requestedBy.id;
+    const mayApprove =
+      approve.allowed && (turn.person.id !== deployment.requestedBy.id || deployment.approval?.own === true);
     const opened = bind.open === 'yes';
     const card = cards.deployment({
       // Opened from a list, it is the approver's card wherever that is.

@@ -98,11 +98,7 @@ export function whyCommand(deps: WhyCommandDeps): Command {
     summary: 'See which rule is in the way, who could, and from when.',
     example: "why can't I deploy storefront to production",
     usage: 'why [service] [version] environment',
-    examples: [
-      "why can't I deploy storefront to production",
-      'why storefront 1.2.3 production',
-      'why rollback storefront production',
-    ],
+    examples: ["why can't I deploy storefront to production", 'why storefront 1.2.3 production'],
     notes: ['It asks the very rules that decide, and changes nothing.'],
     arguments: ['service', 'environment', 'version'],
     fillers: [

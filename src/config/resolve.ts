@@ -378,7 +378,12 @@ function normalise(
       groups,
       channels,
       roles,
-      environments,
+      environments: Object.fromEntries(
+        Object.entries(environments).map(([name, entry]) => {
+          const { watch, ...rest } = entry ?? {};
+          return [name, { ...rest, ...(watch === undefined ? {} : { watch: sha256(watch) }) }];
+        }),
+      ),
       people: people ?? null,
       logs: logs && { kind: logs.kind, hash: sha256(logs.config) },
       freeze: config.freeze ?? [],
@@ -396,9 +401,13 @@ function normalise(
           {
             ...rest,
             environments: Object.fromEntries(
-              policies.map(({ name: environment, versionUrl, ...policy }) => [
+              policies.map(({ name: environment, versionUrl, watch, ...policy }) => [
                 environment,
-                { ...policy, versionUrl: versionUrl === undefined ? null : withoutSecrets(versionUrl) },
+                {
+                  ...policy,
+                  watch: watchShown(watch),
+                  versionUrl: versionUrl === undefined ? null : withoutSecrets(versionUrl),
+                },
               ]),
             ),
             deploy: { kind: deploy.kind, hash: sha256(deploy.config) },
@@ -408,6 +417,17 @@ function normalise(
       ),
     }),
   ) as Record<string, unknown>;
+}
+
+/** The raw entry of `environments` has the watch too: only what its address says without its query is told. */
+function watchShown(watch: EnvironmentPolicy['watch']): unknown {
+  if (watch === null) return null;
+  const { check, ...timing } = watch;
+  return {
+    ...timing,
+    check:
+      check.kind === 'url' ? withoutSecrets(check.url) : { command: check.argv[0] ?? '', hash: sha256(check.argv) },
+  };
 }
 
 /** Where an address points to: without user, password and query. */

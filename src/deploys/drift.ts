@@ -1,5 +1,6 @@
 import type { DeployDeps } from './decisions.ts';
 import { takeBack } from './queue.ts';
+import { sameCommit } from './rules.ts';
 import { tell } from './show.ts';
 import type { EnvironmentPolicy, Service } from './types.ts';
 
@@ -45,8 +46,17 @@ async function lookAt(deps: DeployDeps, service: Service, environment: Environme
     if (!(await tx.claims.claim(`${key}:${changes}`, expiresAt))) return;
     await tx.settings.set(key, JSON.stringify({ version: answer.version, changes } satisfies Seen));
     const last = await tx.deployments.lastSucceeded(service.name, environment.name);
-    const ours =
-      last !== null && (last.version === answer.version || (answer.sha !== undefined && last.sha === answer.sha));
+    // One of ours that failed or was stopped may have switched the version before it ended.
+    const recent = await tx.deployments.list({
+      service: service.name,
+      environment: environment.name,
+      states: ['failed', 'cancelled', 'attention'],
+      deploysOnly: true,
+      limit: 5,
+    });
+    const ours = [last, ...recent.filter(({ startedAt }) => startedAt !== null)].some(
+      (it) => it !== null && isOf(it, answer),
+    );
     // The first look only learns what is there.
     if (ours || seen === null) return;
     const place = { service: service.name, environment: environment.name };
@@ -80,4 +90,10 @@ async function lookAt(deps: DeployDeps, service: Service, environment: Environme
           now(),
         );
   });
+}
+
+/** By name, whether or not it begins with a "v", or by commit, which a service may tell in short. */
+function isOf(it: { version: string; sha: string }, answer: { version: string; sha?: string }): boolean {
+  const bare = (version: string) => version.replace(/^v(?=\d)/i, '');
+  return bare(it.version) === bare(answer.version) || (answer.sha !== undefined && sameCommit(it.sha, answer.sha));
 }

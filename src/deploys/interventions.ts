@@ -112,6 +112,8 @@ export function createInterventions(deps: DeployDeps): Interventions {
       return notNow(`#${id} has just gone on.`, 'Look at its card, and try again.');
     }
     if (known.state === 'queued') return notNow(`#${id} is just starting.`, 'Try again in a few seconds.');
+    if (known.state === 'attention')
+      return notNow(`It is not known whether #${id} runs.`, 'Look at the pipeline, then close it on its card.');
     if (known.state !== 'running') return notNow(`#${id} is over: there is nothing to cancel.`);
     if (pipelineOf(catalog(), known.service, known)?.capabilities.cancel !== true)
       return notNow(`This kind of pipeline can't be cancelled from here.`, 'Look at the run itself.');

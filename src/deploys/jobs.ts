@@ -291,6 +291,7 @@ export function createDeployJobs(
       await tx.audit.append(record(changed, 'deploy.start', { outcome: 'done', code: 'OK' }), now());
       await announce(tx, changed, catalog(), 'started');
       await showPrevious(tx, changed);
+      await keepOut(tx, changed, now());
       await tx.jobs.send('deploy.poll', { id: changed.id });
     });
   };
@@ -407,6 +408,22 @@ export function createDeployJobs(
   };
 
   return { trigger, poll, expire };
+}
+
+/** What somebody goes back from stays out, from the moment that it is taken away, until somebody lifts that. */
+async function keepOut(tx: Tx, deployment: Deployment, at: Date): Promise<void> {
+  const { environment, fromSha, fromVersion, id, kind, requestedBy, service, sha } = deployment;
+  if (kind !== 'rollback' || fromSha === null || fromSha === sha) return;
+  const version = fromVersion ?? fromSha.slice(0, 7);
+  await tx.blocks.add({
+    service,
+    environment,
+    sha: fromSha,
+    version,
+    person: requestedBy,
+    deployment: id,
+    at: at.toISOString(),
+  });
 }
 
 function changed(deployment: Deployment, status: RunStatus): boolean {

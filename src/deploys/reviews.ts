@@ -7,6 +7,7 @@ import { show, tell } from './show.ts';
 import type { Catalog, Deployment } from './types.ts';
 
 const DAY_MS = 86_400_000;
+const AGAIN_MS = 60_000;
 /** After so many reminders it is told to those who run Shipmate too, every day. */
 const REMINDERS_BEFORE_ESCALATION = 3;
 const SYSTEM = { id: 'system', tenantId: '', name: 'Shipmate' };
@@ -46,7 +47,11 @@ export async function remindOfReview(deps: DeployDeps, id: string): Promise<void
       { from: [deployment.state], revision: deployment.revision },
       { breakGlass: { ...glass, reminders } },
     );
-    if (changed.kind !== 'changed') return;
+    if (changed.kind !== 'changed') {
+      // Somebody changed it at this moment: it is looked at again.
+      await tx.jobs.send('deploy.review', { id }, { delayMs: AGAIN_MS });
+      return;
+    }
     const { environment, requestedBy, service, version } = deployment;
     const days = reminders === 1 ? 'a day' : `${reminders} days`;
     const text = `Nobody has reviewed for ${days} why ${requestedBy.name} broke the glass for ${service} ${version} on ${environment} (#${id}). Say \`review ${id}\`.`;

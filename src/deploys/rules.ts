@@ -117,6 +117,7 @@ export function freezeRule({ at, environment, kind, zone }: Circumstances): Find
 }
 
 export function blockRule({ block, environment, kind, service, version }: Circumstances): Finding {
+  if (kind === 'rollback') return pass('blocked version', 'A rollback brings back what ran well there.');
   if (block === null || kind === 'command') return pass('blocked version', `${version.name} is not blocked here.`);
   return refused(
     'blocked version',
@@ -158,7 +159,7 @@ export function promotionRule({ environment, kind, promotion, service, version }
 }
 
 /** A service may tell its commit in short. */
-function sameCommit(one: string, other: string): boolean {
+export function sameCommit(one: string, other: string): boolean {
   const [short = '', long = ''] = [one, other].sort((a, b) => a.length - b.length);
   return short.length >= 7 && long.startsWith(short);
 }

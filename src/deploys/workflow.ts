@@ -195,7 +195,7 @@ export function createDeploys(deps: DeployDeps): Deploys {
 
   /** Sends the first job of a new deployment, and does what its coming means for others. */
   const begin = async (tx: Tx, deployment: Deployment, environment: EnvironmentPolicy): Promise<void> => {
-    const { approval, environment: name, fromSha, fromVersion, id, kind, service, sha, state } = deployment;
+    const { approval, id, state } = deployment;
     const now = deps.now();
     if (state === 'awaiting_approval' && approval !== null) {
       const left = Date.parse(approval.expiresAt) - now.getTime();
@@ -210,18 +210,11 @@ export function createDeploys(deps: DeployDeps): Deploys {
     }
     if (state === 'scheduled' && deployment.scheduledFor !== null)
       await tx.jobs.send('deploy.due', { id }, { delayMs: Date.parse(deployment.scheduledFor) - now.getTime() });
-    // What somebody goes back from stays out until somebody lifts that.
-    if (kind === 'rollback' && fromSha !== null && fromSha !== sha)
-      await tx.blocks.add({
-        service,
-        environment: name,
-        sha: fromSha,
-        version: fromVersion ?? fromSha.slice(0, 7),
-        person: deployment.requestedBy,
-        deployment: id,
-        at: now.toISOString(),
-      });
-    if (deployment.breakGlass !== null) await glassBroken(tx, deployment, catalog());
+    if (deployment.breakGlass !== null) {
+      await glassBroken(tx, deployment, catalog());
+      // Approved afterwards, an older request would take the hotfix back.
+      await supersede(tx, deployment, 'awaiting_approval', catalog(), now);
+    }
   };
 
   const newDeployment = (

@@ -167,7 +167,7 @@ it('the audit of all that is whole, refusals and loads included', async () => {
     'deploy.request BREAK_GLASS',
     'glass.review OK',
     'command.request OK',
-    'command.request ACCESS_DENIED',
+    'restart ACCESS_DENIED',
     'gate.approve OK',
     'config.load CONFIG_LOADED',
     'config.load CONFIG_INVALID',

@@ -59,6 +59,8 @@ export interface Site {
   hold(): void;
   release(): void;
   query<T>(text: string): Promise<T[]>;
+  /** Keeps the row of the newest deployment, so that all who want to change it come at the same moment. */
+  keepNewest(): Promise<{ id: string; waiting(): Promise<number>; release(): Promise<void> }>;
   audit(): Promise<AuditEntry[]>;
   /** Runs the shipped deploy/rotate.sh for one of the replicas. */
   rotate(action: 'out' | 'in', replica: Replica): Promise<void>;
@@ -115,6 +117,24 @@ export async function startSite(): Promise<Site> {
     hold: () => writeFileSync(path.join(folder, 'hold'), ''),
     release: () => rmSync(path.join(folder, 'hold'), { force: true }),
     query,
+    async keepNewest() {
+      const client = await pool.connect();
+      await client.query('begin');
+      const text = 'select id from deployments order by id desc limit 1 for update';
+      const { rows } = await client.query<{ id: string }>(text);
+      return {
+        id: rows[0]?.id ?? '',
+        waiting: async () => {
+          const where = `datname = current_database() and wait_event_type = 'Lock'`;
+          const found = await query<{ n: string }>(`select count(*) as n from pg_stat_activity where ${where}`);
+          return Number(found[0]?.n);
+        },
+        release: async () => {
+          await client.query('commit');
+          client.release();
+        },
+      };
+    },
     audit: async () =>
       (await query<{ entry: string }>('select entry from audit order by seq')).map(
         ({ entry }) => JSON.parse(entry) as AuditEntry,
