@@ -116,7 +116,7 @@ describe('compose.yaml', () => {
   it('lets both see each other’s runs: one folder, one name of the machine, one space of process ids', () => {
     for (const name of REPLICAS) {
       expect(service(name)).toMatchObject({ hostname: 'shipmate', pid: 'service:runs' });
-      expect(service(name).volumes).toContain('data:/var/lib/shipmate');
+      expect(service(name).volumes).toEqual(['./config:/etc/shipmate:ro', 'data:/var/lib/shipmate']);
     }
     expect(Object.keys(compose.volumes)).toContain('data');
     expect(final.find(({ name }) => name === 'ENV')?.rest).toContain('SHIPMATE_DATA=/var/lib/shipmate');
@@ -149,7 +149,7 @@ describe('compose.yaml', () => {
       expect(existsSync(path.join(ROOT, 'deploy', name))).toBe(true);
     expect(service('nginx').volumes?.[0]).toBe('./nginx.conf:/etc/nginx/nginx.conf:ro');
     // What holds secrets must not be committed by accident.
-    expect(read('.gitignore').trim().split('\n')).toEqual(['.env', 'shipmate.yaml', 'tls/']);
+    expect(read('.gitignore').trim().split('\n')).toEqual(['.env', 'config/', 'tls/']);
   });
 });
 
