@@ -19,15 +19,19 @@ export interface OutboxDeps {
 /** Waiting for a card that a message replies to. */
 const THREAD_WAIT_MS = 300;
 const UPDATE_AGAIN_MS = 2_000;
+/** The connector gives up after ten seconds: whoever began a POST so long ago has its answer, or is gone. */
+const OUTCOME_MS = 15_000;
 
 /**
  * The job that makes the channel show what the store says: posts a card once, edits it from then on, newest state
- * only. A POST whose outcome is not known is never repeated: rather no card than two, and the end is said by a
- * message of its own.
+ * only. A POST whose answer was lost is not repeated: rather no card than two, and the end is said by a message of its
+ * own. A card whose poster was killed in the middle is posted anew: nobody else would ever see the request.
  */
-export function createOutboxFlush(deps: OutboxDeps): (data: { key: string }) => Promise<void> {
+export function createOutboxFlush(deps: OutboxDeps): (data: { key: string; recover?: true }) => Promise<void> {
   const { connector, logger, store } = deps;
   const lanes = new Map<string, Promise<void>>();
+  /** Cards whose answer was lost to this process: they may be there. */
+  const unanswered = new Set<string>();
 
   const flush = async (key: string): Promise<void> => {
     const found = await store.read(async (tx) => {
@@ -54,12 +58,32 @@ export function createOutboxFlush(deps: OutboxDeps): (data: { key: string }) => 
       if (row.payload.kind === 'message') return;
       return updated(row, await connector.update(ref, row.conversation, row.activityId, message));
     }
-    if (!(await store.transaction((tx) => tx.outbox.beginPost(key)))) {
+    const begun = await store.transaction(async (tx) => {
+      if (!(await tx.outbox.beginPost(key))) return false;
+      if (row.payload.kind === 'deployment')
+        await tx.jobs.send(
+          'outbox.flush',
+          { key, recover: true },
+          { delayMs: OUTCOME_MS, singletonKey: `${key}:recover` },
+        );
+      return true;
+    });
+    if (!begun) {
       logger.warn('card was begun before and its outcome is not known; it is not posted again', { key });
       return;
     }
     const conversation = ref.kind === 'channel' ? threadOf(row, thread) : row.conversation;
     await posted(row, await connector.post(ref, conversation, message));
+  };
+
+  /** Takes back the mark of a POST whose poster is gone. */
+  const recover = async (key: string): Promise<void> => {
+    if (unanswered.has(key)) return;
+    const row = await store.read((tx) => tx.outbox.get(key));
+    if (!row?.posting || row.activityId !== null || row.dead !== null) return;
+    logger.warn('a card was begun by a process that is gone; it is posted anew', { key });
+    await store.transaction((tx) => tx.outbox.abandonPost(key));
+    await flush(key);
   };
 
   const updated = async (row: OutboxRow, result: SendResult): Promise<void> => {
@@ -91,9 +115,10 @@ export function createOutboxFlush(deps: OutboxDeps): (data: { key: string }) => 
         await tx.outbox.abandonPost(row.key);
         await tx.jobs.send('outbox.flush', { key: row.key }, { delayMs: result.afterMs, singletonKey: row.key });
       });
-    else if (result.kind === 'unknown')
+    else if (result.kind === 'unknown') {
+      unanswered.add(row.key);
       logger.error('it is not known whether a card was posted', { key: row.key, message: result.message });
-    else await failed(row, result);
+    } else await failed(row, result);
   };
 
   const failed = async (row: OutboxRow, result: Exclude<SendResult, { kind: 'sent' }>): Promise<void> => {
@@ -123,9 +148,9 @@ export function createOutboxFlush(deps: OutboxDeps): (data: { key: string }) => 
   };
 
   /** One at a time per card: two edits in flight could arrive in the wrong order. */
-  return ({ key }) => {
+  return ({ key, recover: again }) => {
     const before = lanes.get(key) ?? Promise.resolve();
-    const mine = before.catch(() => {}).then(() => flush(key));
+    const mine = before.catch(() => {}).then(() => (again ? recover(key) : flush(key)));
     lanes.set(key, mine);
     return mine.finally(() => {
       if (lanes.get(key) === mine) lanes.delete(key);

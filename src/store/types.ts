@@ -178,7 +178,8 @@ export interface JobData {
   'deploy.drift': { at: string };
   'audit.stream': { at: string };
   'audit.anchor': { at: string };
-  'outbox.flush': { key: string };
+  /** `recover`: a POST of this card began some time ago; when its outcome was never recorded, it is posted anew. */
+  'outbox.flush': { key: string; recover?: true };
 }
 export type JobName = keyof JobData;
 
