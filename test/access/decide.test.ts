@@ -82,35 +82,47 @@ describe('a decision', () => {
 const small = (names: readonly string[]) => fc.subarray([...names]);
 const SERVICES = ['a', 'b', 'c'];
 const ENVIRONMENTS = ['staging', 'production'];
+const COMMANDS = ['restart', 'migrate'];
 const GROUPS = ['g1', 'g2', 'g3', 'g4'];
 const grant: fc.Arbitrary<Grant> = fc
   .record({
     permissions: fc.subarray([...PERMISSIONS]),
     groups: small(GROUPS),
+    commands: fc.option(small(COMMANDS), { nil: undefined }),
     services: fc.option(small(SERVICES), { nil: undefined }),
     environments: fc.option(small(ENVIRONMENTS), { nil: undefined }),
   })
-  .map(({ environments, groups, permissions, services }) => ({
+  .map(({ commands, environments, groups, permissions, services }) => ({
     role: 'r',
     permissions,
     groups,
+    ...(commands ? { commands } : {}),
     ...(services ? { services } : {}),
     ...(environments ? { environments } : {}),
   }));
 const request: fc.Arbitrary<AccessRequest> = fc
   .record({
     permission: fc.constantFrom(...PERMISSIONS),
+    command: fc.option(fc.constantFrom(...COMMANDS), { nil: undefined }),
     service: fc.option(fc.constantFrom(...SERVICES), { nil: undefined }),
     environment: fc.option(fc.constantFrom(...ENVIRONMENTS), { nil: undefined }),
   })
-  .map(({ environment, permission, service }) => ({
+  .map(({ command, environment, permission, service }) => ({
     permission,
+    ...(command === undefined ? {} : { command }),
     ...(service === undefined ? {} : { service }),
     ...(environment === undefined ? {} : { environment }),
   }));
 const cases = fc.tuple(fc.array(grant, { maxLength: 6 }), request, small(GROUPS));
 const allowed = (grants: readonly Grant[], asked: AccessRequest, groups: readonly string[]) =>
   decide(policy(...grants), ana, asked, new Set(groups)).allowed;
+
+/** `run` always needs the command's name; seeing is never narrowed by one; anything else only where one is named. */
+function saysCommand(each: Grant, asked: AccessRequest): boolean {
+  if (!each.commands) return asked.permission !== 'run';
+  if (asked.permission === 'view') return true;
+  return each.commands.some((name) => name === asked.command);
+}
 
 describe('for every policy', () => {
   it('nothing is allowed without a grant that says exactly so', () => {
@@ -121,6 +133,7 @@ describe('for every policy', () => {
           (each) =>
             each.permissions.indexOf(asked.permission) >= 0 &&
             each.groups.filter((group) => groups.includes(group)).length > 0 &&
+            saysCommand(each, asked) &&
             (!each.services || each.services.some((name) => name === asked.service)) &&
             (!each.environments || each.environments.some((name) => name === asked.environment)),
         );

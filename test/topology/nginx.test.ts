@@ -23,7 +23,7 @@ interface Upstream {
 }
 
 describeNginx(NGINX_MISSING === null ? name : `${name} (needs ${NGINX_MISSING})`, () => {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'shipmate-nginx-'));
+  let folder = '';
   const upstreams: [Upstream, Upstream] = [
     { manner: 'answers', requests: [] },
     { manner: 'answers', requests: [] },
@@ -33,6 +33,7 @@ describeNginx(NGINX_MISSING === null ? name : `${name} (needs ${NGINX_MISSING})`
   let url = '';
 
   beforeAll(async () => {
+    folder = mkdtempSync(path.join(os.tmpdir(), 'shipmate-nginx-'));
     ports = await freePorts(3);
     url = nginx('start', folder, ports);
   }, 30_000);
