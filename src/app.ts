@@ -1,14 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import path from 'node:path';
-import {
-  ClientCertificateCredential,
-  ClientSecretCredential,
-  ManagedIdentityCredential,
-  type TokenCredential,
-  WorkloadIdentityCredential,
-} from '@azure/identity';
 import { createAuthoriser } from './access/authorise.ts';
-import { groupsFor } from './access/decide.ts';
 import { createAnchors } from './audit/anchor.ts';
 import { createSinks } from './audit/sinks/index.ts';
 import { createAuditStream } from './audit/stream.ts';
@@ -31,20 +23,15 @@ import { createLaterJobs } from './deploys/later.ts';
 import { remindOfReview } from './deploys/reviews.ts';
 import type { Catalog } from './deploys/types.ts';
 import { watch } from './deploys/watch.ts';
+import { createWebhooks } from './deploys/webhooks.ts';
 import { createDeploys } from './deploys/workflow.ts';
-import { createGraphDirectory } from './directory/graph/index.ts';
-import { createStaticDirectory } from './directory/static/index.ts';
 import type { Directory } from './directory/types.ts';
 import { parseDuration } from './durations.ts';
 import { ShipmateError } from './errors.ts';
-import { createHttp, type Http } from './http.ts';
 import { createLogger, createRedactor, type Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { createHealthProbe } from './monitoring/health.ts';
-import { logSources } from './monitoring/index.ts';
-import type { LogSource, VersionProbe } from './monitoring/types.ts';
-import { createVersionProbe } from './monitoring/version-url.ts';
-import { pipelines, versionSources } from './pipelines/index.ts';
+import { inspect, type PartsOptions } from './parts.ts';
 import { needsRestart } from './reload.ts';
 import { createServers } from './server.ts';
 import { createSigner } from './signatures.ts';
@@ -52,18 +39,14 @@ import { createStore } from './store/index.ts';
 import type { ConversationRef, Store } from './store/types.ts';
 
 /** What tests and benchmarks put in the place of what is far away. Everything else is the real thing. */
-export interface AppOptions {
+export interface AppOptions extends PartsOptions {
   /** Conversations that are known from the start (playground: its clients send nothing before a page opens). */
   references?: readonly ConversationRef[];
   trust?: Partial<Extract<TrustConfig, { mode: 'teams' }>>;
-  /** For Microsoft Graph and for the connector. */
-  credential?: TokenCredential;
-  graphUrl?: string;
   store?: Store;
   /** Replaces what the configuration's adapters gave, for what has no adapter of its own (scripted pipelines). */
   catalog?: (built: Catalog) => Catalog;
   logger?: Logger;
-  now?: () => Date;
 }
 
 export interface App {
@@ -201,6 +184,7 @@ export async function createApp(config: LoadedConfig, options: AppOptions = {}):
       redact,
       now,
     }),
+    webhook: createWebhooks({ store, connections: () => live.parts.connections, logger, now }),
     ready: () => store.health(),
     metrics,
     logger,
@@ -270,131 +254,6 @@ export async function createApp(config: LoadedConfig, options: AppOptions = {}):
       await Promise.all([connector.close(), close(), keeping.close()]);
     },
   };
-}
-
-/** What a configuration names, constructed but not started. */
-export interface Parts {
-  http: Http;
-  /** Null in playground mode: there is nothing to sign in to. */
-  credential: TokenCredential | null;
-  directory: Directory;
-  catalog: Catalog;
-  source: LogSource | null;
-  probe: VersionProbe;
-  close(): Promise<void>;
-}
-
-/** Constructs the connections to everything outside, for the bot and for `shipmate check --online`. Opens none of them. */
-export function inspect(
-  config: LoadedConfig,
-  options: Pick<AppOptions, 'credential' | 'graphUrl'> & { logger: Logger; http?: Http },
-): Parts {
-  const { logger } = options;
-  const catalog = buildCatalog(config, logger);
-  const credential = config.mode === 'playground' ? null : (options.credential ?? credentialFor(config));
-  const http = options.http ?? createHttp();
-  const adapter = config.logs === null ? undefined : logSources[config.logs.kind];
-  return {
-    http,
-    credential,
-    directory: buildDirectory(config, credential, http, logger, options.graphUrl),
-    catalog,
-    source: adapter?.create(config.logs?.config, { logger, baseDir: config.baseDir }) ?? null,
-    probe: createVersionProbe(http),
-    close: () => http.close(),
-  };
-}
-
-function buildCatalog(config: LoadedConfig, logger: Logger): Catalog {
-  const { baseDir, dataDir, programEnv: env } = config;
-  const services = config.services.map(({ channel, deploy, environments, name, team, versions }) => {
-    const pipeline = pipelines[deploy.kind];
-    const source = versionSources[versions.kind];
-    if (!pipeline || !source)
-      throw new ShipmateError('CONFIG_INVALID', `${name} has a kind of pipeline or versions that is not there.`);
-    const deps = (folder: string) => ({ logger, baseDir, env, dataDir: path.join(dataDir, folder) });
-    return {
-      name,
-      team,
-      ...(channel === undefined ? {} : { channel }),
-      environments,
-      pipeline: pipeline.create(deploy.config, name, deps(path.join('runs', deploy.kind))),
-      versions: source.create(versions.config, name, deps(path.join('versions', versions.kind))),
-    };
-  });
-  const commands = config.commands.map((declared) => {
-    const pipeline = pipelines[declared.run.kind];
-    if (!pipeline)
-      throw new ShipmateError('CONFIG_INVALID', `${declared.name} has a kind of pipeline that is not there.`);
-    const { approval, confirm, inputs, name, places, run, summary } = declared;
-    const folder = path.join(dataDir, 'runs', 'commands', name);
-    return {
-      name,
-      summary,
-      inputs,
-      confirm,
-      ...(approval === undefined ? {} : { approval }),
-      places: new Map(places.map(({ environments, service }) => [service, environments])),
-      pipelines: new Map(
-        places.map(({ service }) => [
-          service,
-          pipeline.create(run.config, service, { logger, baseDir, env, dataDir: folder }),
-        ]),
-      ),
-    };
-  });
-  const { access } = config;
-  return {
-    services: new Map(services.map((service) => [service.name, service])),
-    commands: new Map(commands.map((command) => [command.name, command])),
-    zone: config.zone,
-    ...(config.opsChannel === undefined ? {} : { opsChannel: config.opsChannel }),
-    whoMay: (permission, service, environment) =>
-      groupsFor(access, { permission, service, environment }).map((group) => access.groupNames[group] ?? group),
-    ...(config.approvalsChannel === undefined ? {} : { approvalsChannel: config.approvalsChannel }),
-    policyHash: config.policyHash,
-    groupName: (id) => config.access.groupNames[id] ?? id,
-  };
-}
-
-function buildDirectory(
-  config: LoadedConfig,
-  credential: TokenCredential | null,
-  http: Http,
-  logger: Logger,
-  baseUrl: string | undefined,
-): Directory {
-  if (config.directory.kind === 'static') return createStaticDirectory(config.directory.people);
-  if (credential === null) throw new ShipmateError('CONFIG_INVALID', 'Microsoft Graph needs credentials.');
-  return createGraphDirectory({ credential, http, logger, ...(baseUrl === undefined ? {} : { baseUrl }) });
-}
-
-/** One long-lived, deterministic credential: never a chain that may end in somebody's developer login. */
-function credentialFor(config: LoadedConfig): TokenCredential {
-  const tenant = config.tenants[0] ?? '';
-  const appId = config.appId ?? '';
-  const { credentials } = config;
-  if (credentials.kind === 'managed-identity')
-    return new ManagedIdentityCredential({ clientId: credentials.clientId ?? appId });
-  if (credentials.kind === 'certificate')
-    return new ClientCertificateCredential(tenant, appId, path.resolve(config.baseDir, credentials.path));
-  if (credentials.kind === 'secret') return new ClientSecretCredential(tenant, appId, credentials.secret);
-  try {
-    return new WorkloadIdentityCredential({
-      tenantId: tenant,
-      clientId: credentials.clientId ?? appId,
-      ...(credentials.tokenFile === undefined
-        ? {}
-        : { tokenFilePath: path.resolve(config.baseDir, credentials.tokenFile) }),
-    });
-  } catch (cause) {
-    // It wants to know at once where the federated token is; the platform says so in the environment.
-    throw new ShipmateError(
-      'CONFIG_INVALID',
-      'Workload identity has no token file: set AZURE_FEDERATED_TOKEN_FILE or credentials.workload-identity.token-file, or choose another kind of credentials.',
-      { cause },
-    );
-  }
 }
 
 function trustFor(config: LoadedConfig, overrides: AppOptions['trust']): TrustConfig {

@@ -50,6 +50,7 @@ export function loadConfig(file: string, env: Env): LoadedConfig {
       logLevel: env.LOG_LEVEL,
       programEnv: { PATH: env.PATH, HOME: env.HOME, LANG: env.LANG, TZ: env.TZ },
       files: documents.map(({ file }) => path.resolve(file)),
+      proxy: proxyOf(env),
       secrets: secretsOf(documents, parsed.data.credentials?.secret, parsed.data.store),
     },
     (...line) => document.problems.push(document.problem(...line)),
@@ -108,6 +109,17 @@ function secretsOf(
     values.push(password, decoded(password));
   }
   return [...new Set(values.filter((value) => value !== ''))];
+}
+
+/** In small letters or capitals, as programs read them. */
+function proxyOf(env: Env): LoadedConfig['proxy'] {
+  const read = (name: string) => env[name.toLowerCase()] || env[name] || undefined;
+  const [http, https, none] = [read('HTTP_PROXY'), read('HTTPS_PROXY'), read('NO_PROXY')];
+  return {
+    ...(http === undefined ? {} : { http }),
+    ...(https === undefined ? {} : { https }),
+    ...(none === undefined ? {} : { none }),
+  };
 }
 
 function decoded(text: string): string {

@@ -83,6 +83,12 @@ export const REASON_CODES = [
   'PIPELINE_TIMEOUT',
   'PIPELINE_LOST', // a run that was triggered can't be found again: a person must look
   'PIPELINE_MISMATCH', // the run reports another commit than the approved one
+  'PIPELINE_FOREIGN', // started at the vendor, not in chat
+  // webhooks: what a vendor sends
+  'WEBHOOK_UNKNOWN', // nothing of that name takes any
+  'WEBHOOK_UNSIGNED',
+  'WEBHOOK_FORGED',
+  'WEBHOOK_STALE', // too old, or sent before
   'LOGS_UNAVAILABLE',
   'LINK_INVALID',
   'LINK_USED',

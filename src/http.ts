@@ -1,7 +1,8 @@
+import { rootCertificates } from 'node:tls';
 import type { Dispatcher } from 'undici';
-import { Agent, request } from 'undici';
+import { Agent, EnvHttpProxyAgent, fetch, request } from 'undici';
 
-/** One place for outgoing requests of adapters: timeouts, size limits, retries of what is safe to repeat. */
+/** One place for outgoing requests of adapters: timeouts, size limits, retries of what is safe to repeat. Redirects are not followed. */
 
 export interface HttpRequest {
   method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -9,6 +10,8 @@ export interface HttpRequest {
   headers?: Readonly<Record<string, string>>;
   /** Sent as JSON. */
   json?: unknown;
+  /** Sent as application/x-www-form-urlencoded. */
+  form?: Readonly<Record<string, string>>;
   /** Whole call, milliseconds. Default 10,000. */
   timeoutMs?: number;
   /** Default 1 MB. A longer answer is an error. */
@@ -38,16 +41,46 @@ export class HttpError extends Error {
 export interface Http {
   /** Any answer is returned, whatever its status. @throws HttpError when there is none */
   request(request: HttpRequest): Promise<HttpAnswer>;
+  /** The same way out (proxy, certificates) for a library that wants the web's fetch. */
+  readonly fetch: typeof globalThis.fetch;
   close(): Promise<void>;
+}
+
+export interface HttpOptions {
+  dispatcher?: Dispatcher;
+  /** PEM of certificates to trust beside the usual ones. */
+  ca?: string;
+  /** As in HTTP_PROXY, HTTPS_PROXY and NO_PROXY; without any, requests go directly. */
+  proxy?: { http?: string; https?: string; none?: string };
+}
+
+const CONNECT_MS = 5_000;
+const KEEP_ALIVE_MS = 30_000;
+
+function dispatcherFor({ ca, proxy = {} }: HttpOptions): Dispatcher {
+  const tls = ca === undefined ? {} : { ca: [...rootCertificates, ca] };
+  const connect = { timeout: CONNECT_MS, ...tls };
+  if (proxy.http === undefined && proxy.https === undefined)
+    return new Agent({ keepAliveTimeout: KEEP_ALIVE_MS, connect });
+  return new EnvHttpProxyAgent({
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connect,
+    requestTls: connect,
+    proxyTls: connect,
+    // An empty text keeps it from reading the process's environment.
+    httpProxy: proxy.http ?? '',
+    httpsProxy: proxy.https ?? '',
+    noProxy: proxy.none ?? '',
+  });
 }
 
 const REPEATABLE = new Set([429, 502, 503, 504]);
 
-export function createHttp(options: { dispatcher?: Dispatcher } = {}): Http {
-  const dispatcher = options.dispatcher ?? new Agent({ keepAliveTimeout: 30_000, connect: { timeout: 5_000 } });
+export function createHttp(options: HttpOptions = {}): Http {
+  const dispatcher = options.dispatcher ?? dispatcherFor(options);
 
   const once = async (wanted: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> => {
-    const { headers = {}, json, maxBytes = 1_048_576, method = 'GET', url } = wanted;
+    const { form, headers = {}, json, maxBytes = 1_048_576, method = 'GET', url } = wanted;
     try {
       const answer = await request(url, {
         dispatcher,
@@ -56,9 +89,11 @@ export function createHttp(options: { dispatcher?: Dispatcher } = {}): Http {
         headers: {
           accept: 'application/json',
           ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
           ...headers,
         },
         ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+        ...(form === undefined ? {} : { body: new URLSearchParams(form).toString() }),
       });
       const chunks: Buffer[] = [];
       let size = 0;
@@ -103,6 +138,9 @@ export function createHttp(options: { dispatcher?: Dispatcher } = {}): Http {
         }
       }
     },
+    // undici's types and the web's differ in names only.
+    fetch: ((input: string | URL, init: object = {}) =>
+      fetch(input, { ...init, dispatcher })) as unknown as typeof globalThis.fetch,
     close: () => dispatcher.close(),
   };
 }

@@ -7,6 +7,7 @@ export interface Metrics {
   sent(what: 'post' | 'update' | 'open', result: string): void;
   deployment(state: string): void;
   jobFailed(job: string): void;
+  webhook(code: string): void;
   readonly contentType: string;
   text(): Promise<string>;
 }
@@ -46,7 +47,14 @@ export function createMetrics(): Metrics {
     labelNames: ['job'],
     registers,
   });
+  const webhooks = new Counter({
+    name: 'shipmate_webhooks_total',
+    help: 'What vendors sent, by what came of it',
+    labelNames: ['code'],
+    registers,
+  });
   return {
+    webhook: (code) => webhooks.inc({ code }),
     turn: (kind, outcome, seconds) => turns.observe({ kind, outcome }, seconds),
     rejected: (code) => rejected.inc({ code }),
     sent: (what, result) => sent.inc({ what, result }),

@@ -19,6 +19,7 @@ const FIXED = [
   ['port', 'ports.public'],
   ['internalPort', 'ports.internal'],
   ['logLevel', 'LOG_LEVEL'],
+  ['proxy', 'HTTPS_PROXY'],
 ] as const satisfies readonly (readonly [keyof LoadedConfig, string])[];
 
 /** Keys of the file that differ and need a restart. */

@@ -6,6 +6,7 @@ import type { CallerIdentity, TrustGate } from './bot/trust.ts';
 import { type ReasonCode, type Refusal, ShipmateError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
+import type { WebhookAnswer } from './pipelines/types.ts';
 
 export interface ServerDeps {
   host: string;
@@ -21,6 +22,8 @@ export interface ServerDeps {
     token: string,
     signal: AbortSignal,
   ) => Promise<{ ok: true; filename: string; lines: AsyncIterable<string> } | Refusal>;
+  /** What a vendor sends to /api/pipelines/:connection. */
+  webhook: (connection: string, request: { headers: Request['headers']; body: Buffer }) => Promise<WebhookAnswer>;
   /** Null when ready, else why not. */
   ready: () => Promise<string | null>;
   metrics: Metrics;
@@ -41,6 +44,8 @@ interface RestifyError {
 }
 
 const MAX_BODY = 256 * 1024;
+/** GitHub's longest are some hundred kilobytes; those of a run are about forty. */
+const MAX_WEBHOOK = 1024 * 1024;
 const REFUSALS: Partial<Record<ReasonCode, number>> = {
   LINK_INVALID: 403,
   LINK_USED: 410,
@@ -116,6 +121,22 @@ export function createServers(deps: ServerDeps): Servers {
     res.end();
   };
 
+  const webhook = async (req: Request, res: Response): Promise<void> => {
+    const remoteAddress = req.socket.remoteAddress ?? '';
+    if (draining) return answer(res, 503, { error: { code: 'STORE_UNAVAILABLE' } });
+    const body = await readBody(req, MAX_WEBHOOK);
+    if (body === null) {
+      res.setHeader('connection', 'close');
+      deps.onRejected('REQUEST_TOO_LARGE', { remoteAddress });
+      return answer(res, 413, { error: { code: 'REQUEST_TOO_LARGE' } });
+    }
+    const name = String((req.params as { connection?: unknown }).connection ?? '');
+    const { code, status } = await deps.webhook(name, { headers: req.headers, body });
+    metrics.webhook(code);
+    if (status === 400 || status === 401 || status === 404) deps.onRejected(code, { remoteAddress });
+    answer(res, status, status === 202 ? { code } : { error: { code } });
+  };
+
   const serve = (handler: (req: Request, res: Response) => Promise<void>) => async (req: Request, res: Response) => {
     inFlight += 1;
     // A handler may be done long before a slow reader has it all.
@@ -157,6 +178,7 @@ export function createServers(deps: ServerDeps): Servers {
 
   const publicServer = listener(logger);
   publicServer.post('/api/messages', serve(messages));
+  publicServer.post('/api/pipelines/:connection', serve(webhook));
   publicServer.get('/files/:token', serve(file));
   // A link preview asks with HEAD: the link is not used up by it.
   publicServer.head(
@@ -244,13 +266,13 @@ function drained(res: Response): Promise<void> {
 }
 
 /** The body, or null when it is longer than allowed; the rest is then not read. */
-async function readBody(req: Request): Promise<Buffer | null> {
-  if (Number(req.headers['content-length']) > MAX_BODY) return null;
+async function readBody(req: Request, limit = MAX_BODY): Promise<Buffer | null> {
+  if (Number(req.headers['content-length']) > limit) return null;
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of req as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > MAX_BODY) return null;
+    if (size > limit) return null;
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

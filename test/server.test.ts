@@ -45,6 +45,7 @@ async function start(more: Partial<ServerDeps> = {}): Promise<Started> {
     onActivity: async () => ({ status: 200 }),
     onRejected: (code) => rejected.push(code),
     file: async () => refuse('LINK_INVALID', 'This link was not made by me.'),
+    webhook: async () => ({ status: 404, code: 'WEBHOOK_UNKNOWN' }),
     ready: async () => null,
     metrics: createMetrics(),
     logger,

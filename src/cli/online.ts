@@ -1,7 +1,8 @@
-import { CONNECTOR_SCOPE, inspect, type Parts } from '../app.ts';
+import { CONNECTOR_SCOPE } from '../app.ts';
 import type { LoadedConfig } from '../config.ts';
 import { ShipmateError } from '../errors.ts';
 import { createRedactor, type Redactor } from '../logger.ts';
+import { inspect, type Parts } from '../parts.ts';
 import { createStore } from '../store/index.ts';
 import { quietLogger } from './log.ts';
 import type { Io } from './types.ts';
@@ -54,6 +55,8 @@ async function* lookAt(config: LoadedConfig, parts: Parts): AsyncGenerator<Findi
       return token ? [] : [{ level: 'error', message: 'The identity gave no token.' }];
     });
   yield* attempt('directory', `${parts.directory.kind} answers`, () => parts.directory.check());
+  for (const [name, connection] of parts.connections)
+    yield* attempt(`connections.${name}`, `${connection.kind} answers`, () => connection.check());
   for (const { environments, name, pipeline, versions } of parts.catalog.services.values()) {
     yield* attempt(`${name}: deploy`, `${pipeline.kind} is ready`, () => pipeline.check());
     yield* attempt(`${name}: versions`, `${versions.kind} answers`, () => versions.check());

@@ -8,9 +8,10 @@ import type { Chosen } from './types.ts';
 /** The adapter that an entry names by its first key, with its own settings checked by its own schema. */
 export function choose(
   entry: Record<string, unknown>,
-  registry: Readonly<Record<string, { config: z.ZodType }>>,
+  registry: Readonly<Record<string, { config: z.ZodType; connection?: string }>>,
   at: Path,
   report: Report,
+  connections: Readonly<Record<string, Chosen>> = {},
 ): Chosen {
   const kind = Object.keys(entry)[0] ?? '';
   const adapter = Object.hasOwn(registry, kind) ? registry[kind] : undefined;
@@ -19,12 +20,69 @@ export function choose(
     report(kind === '' ? at : [...at, kind], `there is no kind "${kind}"${near(kind, known)}`, 'key');
     return { kind, config: null };
   }
+  const connection = adapter.connection && connectionOf(entry, adapter.connection, connections, at, report);
   const parsed = adapter.config.safeParse(entry);
-  if (parsed.success) return { kind, config: parsed.data };
+  if (parsed.success) return { kind, config: parsed.data, ...(connection === undefined ? {} : { connection }) };
   for (const issue of parsed.error.issues)
     for (const [where, message, of] of issueLines(issue, shapeOf(adapter.config)))
       report([...at, ...where], message, of);
   return { kind, config: null };
+}
+
+/** The connection that an entry goes through: the one that it names, else the one that is named like its kind. */
+function connectionOf(
+  entry: Record<string, unknown>,
+  kind: string,
+  connections: Readonly<Record<string, Chosen>>,
+  at: Path,
+  report: Report,
+): string | undefined {
+  const named = typeof entry.connection === 'string' ? entry.connection : undefined;
+  const name = named ?? kind;
+  const where = named === undefined ? at : [...at, 'connection'];
+  const found = Object.hasOwn(connections, name) ? connections[name] : undefined;
+  const known = Object.keys(connections).filter((each) => connections[each]?.kind === kind);
+  if (found?.kind === kind) return name;
+  if (found) report(where, `connections.${name} is of the kind ${found.kind}, and this needs one of the kind ${kind}`);
+  else if (named === undefined)
+    report(
+      at,
+      known.length === 0 ? `this needs an entry connections.${kind}` : `say which connection: ${known.join(', ')}`,
+    );
+  else report(where, `there is no connection "${name}"${near(name, known)}`);
+  return undefined;
+}
+
+/** Every entry of `connections`, checked by the schema of its kind: its name, or what its key `kind` says. */
+export function chooseConnections(
+  entries: Readonly<Record<string, Record<string, unknown>>>,
+  registry: Readonly<Record<string, { config: z.ZodType }>>,
+  report: Report,
+): Record<string, Chosen> {
+  const chosen: [string, Chosen][] = [];
+  for (const [name, { kind: given, ...entry }] of Object.entries(entries)) {
+    const at = ['connections', name];
+    const kind = typeof given === 'string' ? given : name;
+    const adapter = Object.hasOwn(registry, kind) ? registry[kind] : undefined;
+    if (!adapter) {
+      const known = Object.keys(registry);
+      const where = given === undefined ? at : [...at, 'kind'];
+      report(
+        where,
+        `there is no kind of connection "${kind}"${near(kind, known)}`,
+        given === undefined ? 'key' : 'value',
+      );
+      continue;
+    }
+    const parsed = adapter.config.safeParse(entry);
+    if (!parsed.success)
+      for (const issue of parsed.error.issues)
+        for (const [where, message, of] of issueLines(issue, shapeOf(adapter.config)))
+          report([...at, ...where], message, of);
+    // One that is wrong is known all the same: those who name it are not told that it is missing.
+    chosen.push([name, { kind, config: parsed.success ? parsed.data : null }]);
+  }
+  return Object.fromEntries(chosen);
 }
 
 function shapeOf(schema: z.ZodType): readonly string[] {

@@ -3,7 +3,7 @@ import { choose } from './choose.ts';
 import { approvalOf, type GroupOf, type Report } from './policy.ts';
 import { near } from './problems.ts';
 import type { Main, ServiceEntry } from './schema.ts';
-import type { CommandConfig } from './types.ts';
+import type { Chosen, CommandConfig } from './types.ts';
 
 /** Names that are taken: built-in commands with their other words. A test holds the list to the registry. */
 export const BUILT_IN = [
@@ -19,6 +19,7 @@ export function commandsOf(
   services: readonly { name: string; entry: ServiceEntry }[],
   groupOf: GroupOf,
   report: Report,
+  connections: Readonly<Record<string, Chosen>>,
 ): CommandConfig[] {
   return Object.entries(config.commands ?? {}).map(([name, entry]) => {
     const at = ['commands', name];
@@ -52,7 +53,7 @@ export function commandsOf(
       ...(approval === undefined ? {} : { approval }),
       confirm: entry.confirm ?? false,
       who,
-      run: choose(entry.run, pipelines, [...at, 'run'], report),
+      run: choose(entry.run, pipelines, [...at, 'run'], report, connections),
       places: services
         .filter((each) => entry.services === undefined || entry.services.includes(each.name))
         .map((each) => ({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { logSources } from '../monitoring/index.ts';
-import { pipelines, versionSources } from '../pipelines/index.ts';
+import { connections, pipelines, versionSources } from '../pipelines/index.ts';
 import { main } from './schema.ts';
 
 type Json = Record<string, unknown>;
@@ -18,6 +18,8 @@ export function configJsonSchema(): Json {
   service.properties.deploy = oneOf(service.properties.deploy, pipelines);
   service.properties.versions = oneOf(service.properties.versions, versionSources);
   properties.logs = oneOf(properties.logs, logSources);
+  const kinds = Object.entries(connections).map(([title, { config }]) => connectionSchema(title, config));
+  if (kinds.length > 0) (properties.connections as Json).additionalProperties = { anyOf: kinds };
   return {
     $schema: schema.$schema,
     title: 'Shipmate configuration',
@@ -36,6 +38,11 @@ function oneOf(place: unknown, registry: Readonly<Record<string, { config: z.Zod
     ...(description === undefined ? {} : { description }),
     ...(alternatives.length === 1 ? alternatives[0] : { anyOf: alternatives }),
   };
+}
+
+function connectionSchema(title: string, config: z.ZodType): Json {
+  const { $schema: _, ...schema } = z.toJSONSchema(config, { io: 'input', target: 'draft-7' }) as Json;
+  return { title, ...schema, properties: { kind: { const: title }, ...(schema.properties as Json) } };
 }
 
 function withVariables(value: unknown): unknown {

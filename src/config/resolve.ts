@@ -4,8 +4,8 @@ import { canonicalJson } from '../audit/canonical.ts';
 import { isZone } from '../calendar/windows.ts';
 import type { EnvironmentPolicy } from '../deploys/types.ts';
 import { logSources } from '../monitoring/index.ts';
-import { pipelines, versionSources } from '../pipelines/index.ts';
-import { choose } from './choose.ts';
+import { connections as connectionKinds, pipelines, versionSources } from '../pipelines/index.ts';
+import { choose, chooseConnections } from './choose.ts';
 import { commandsOf } from './commands.ts';
 import type { ConfigDocument } from './document.ts';
 import { accessPolicy, environmentPolicy, type GroupOf, loosens, type Report, windowsOf } from './policy.ts';
@@ -34,6 +34,7 @@ export interface Settings {
   dataDir: string | undefined;
   logLevel: string | undefined;
   programEnv: LoadedConfig['programEnv'];
+  proxy: LoadedConfig['proxy'];
   secrets: readonly string[];
   files: readonly string[];
 }
@@ -52,7 +53,8 @@ export function resolve(
   const services = sourced.map((each) => ({ ...each, environments: policiesOf(config, each, groupOf, report) }));
   if (!isZone(config.zone)) report(['zone'], `there is no time zone "${config.zone}"; write one like Europe/Berlin`);
   checkApprovals(config, services, report);
-  const commands = commandsOf(config, services, groupOf, report);
+  const connections = chooseConnections(config.connections ?? {}, connectionKinds, report);
+  const commands = commandsOf(config, services, groupOf, report, connections);
   const access = accessPolicy(config, services, commands, groupOf, report);
   const channelOf = (name: string): string | undefined =>
     Object.hasOwn(config.channels, name) ? config.channels[name] : undefined;
@@ -70,8 +72,8 @@ export function resolve(
       team: entry.team,
       ...(channel === undefined ? {} : { channel }),
       environments,
-      deploy: choose(entry.deploy, pipelines, [...at, 'deploy'], here),
-      versions: choose(entry.versions, versionSources, [...at, 'versions'], here),
+      deploy: choose(entry.deploy, pipelines, [...at, 'deploy'], here, connections),
+      versions: choose(entry.versions, versionSources, [...at, 'versions'], here, connections),
     };
   });
   const approvalsChannel = channelOf('approvals');
@@ -84,18 +86,13 @@ export function resolve(
       ['channels'],
       'an environment asks for approval, so name the channel where approvers are asked: channels.approvals',
     );
-  for (const kind of Object.keys(config.connections ?? {}))
-    report(
-      ['connections', kind],
-      `there is no kind of connection "${kind}" in this version; built in are ${[...Object.keys(pipelines), ...Object.keys(versionSources), ...Object.keys(logSources)].join(', ')}, which need none`,
-    );
   const port = portOf(settings.port, config.ports?.public ?? DEFAULT_PORT, report);
   const internalPort = config.ports?.internal ?? (port === 0 ? 0 : port < 65_535 ? port + 1 : port - 1);
   if (!playground && internalPort === port && port !== 0)
     report(['ports', 'internal'], `the internal listener needs a port of its own; ${port} is the public one`);
   const dataDir = path.resolve(settings.dataDir ?? path.join(settings.baseDir, config.data ?? '.shipmate'));
   const logs = config.logs === undefined ? null : choose(config.logs, logSources, ['logs'], report);
-  const normalised = normalise(config, resolved, commands, logs);
+  const normalised = normalise(config, resolved, commands, logs, connections);
   return {
     mode: config.mode,
     tenants: access.tenants,
@@ -120,8 +117,10 @@ export function resolve(
     zone: config.zone,
     commands,
     audit: auditOf(config, channelOf, report),
+    connections,
+    proxy: settings.proxy,
     files: settings.files,
-    secrets: settings.secrets,
+    secrets: [...new Set([...settings.secrets, ...secretsOf(connections)])],
     programEnv: settings.programEnv,
     hash: sha256(normalised),
     normalised,
@@ -363,6 +362,7 @@ function normalise(
   services: readonly ServiceConfig[],
   commands: readonly CommandConfig[],
   logs: Chosen | null,
+  connections: Readonly<Record<string, Chosen>>,
 ): Record<string, unknown> {
   const { bot, channels, environments, groups, mode, people, playground, ports, roles, store, tenant, url } = config;
   return JSON.parse(
@@ -385,6 +385,9 @@ function normalise(
         }),
       ),
       people: people ?? null,
+      connections: Object.fromEntries(
+        Object.entries(connections).map(([name, { config: given, kind }]) => [name, { kind, hash: sha256(given) }]),
+      ),
       logs: logs && { kind: logs.kind, hash: sha256(logs.config) },
       freeze: config.freeze ?? [],
       audit: config.audit ?? null,
@@ -428,6 +431,13 @@ function watchShown(watch: EnvironmentPolicy['watch']): unknown {
     check:
       check.kind === 'url' ? withoutSecrets(check.url) : { command: check.argv[0] ?? '', hash: sha256(check.argv) },
   };
+}
+
+/** What the connections hold that must never be printed; one that is not right holds nothing that is used. */
+function secretsOf(connections: Readonly<Record<string, Chosen>>): string[] {
+  return Object.values(connections)
+    .flatMap(({ config, kind }) => (config === null ? [] : (connectionKinds[kind]?.secrets(config) ?? [])))
+    .filter((secret) => secret !== '');
 }
 
 /** Where an address points to: without user, password and query. */

@@ -6,6 +6,8 @@ import type { ApprovalPolicy, CommandInput, EnvironmentPolicy } from '../deploys
 export interface Chosen {
   kind: string;
   config: unknown;
+  /** Name of the connection that it goes through, for a kind that needs one. */
+  connection?: string;
 }
 
 export interface ServiceConfig {
@@ -74,6 +76,10 @@ export interface LoadedConfig {
   commands: readonly CommandConfig[];
   /** Sinks and anchors of the audit, with the conversation id of the anchor's channel. */
   audit: AuditConfig & { anchorChannel?: string };
+  /** What is spoken to, by name. */
+  connections: Readonly<Record<string, Chosen>>;
+  /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY. */
+  proxy: { http?: string; https?: string; none?: string };
   /** Every file that was read, absolute. */
   files: readonly string[];
   /** Values that must never be printed. */

@@ -3,17 +3,31 @@ import { commandConfig } from './command/config.ts';
 import { createCommandPipeline } from './command/index.ts';
 import { gitConfig } from './git/config.ts';
 import { createGitVersions } from './git/index.ts';
-import type { Pipeline, PipelineDeps, VersionSource } from './types.ts';
+import type { Connection, ConnectionDeps, Pipeline, PipelineDeps, VersionSource } from './types.ts';
 
 /** An adapter's own configuration schema, with what makes the adapter from a value that passed it. */
 export interface PipelineAdapter {
   config: z.ZodType;
+  /** The kind of connection that it needs: `connections.<kind>`, or the one that its key `connection` names. */
+  connection?: string;
   create(config: unknown, service: string, deps: PipelineDeps): Pipeline;
 }
 export interface VersionsAdapter {
   config: z.ZodType;
+  connection?: string;
   create(config: unknown, service: string, deps: PipelineDeps): VersionSource;
 }
+
+export interface ConnectionAdapter {
+  config: z.ZodType;
+  /** What of it must never be printed. */
+  secrets(config: unknown): readonly string[];
+  /** Opens nothing yet. */
+  create(config: unknown, deps: ConnectionDeps): Connection;
+}
+
+/** By the key under `connections:`, or its `kind`. */
+export const connections: Readonly<Record<string, ConnectionAdapter>> = {};
 
 /** By the first key of `deploy:`. To add one: a folder beside this file, a line here. */
 export const pipelines: Readonly<Record<string, PipelineAdapter>> = {

@@ -1,8 +1,11 @@
+import type { ReasonCode } from '../errors.ts';
+import type { Http } from '../http.ts';
 import type { Logger } from '../logger.ts';
 
 /** What a system can do beyond the basics. The bot hides what is false. */
 export interface PipelineCapabilities {
   cancel: boolean;
+  /** A failed run can go on from what failed. */
   rerun: boolean;
   gates: boolean;
   dryRun: boolean;
@@ -49,6 +52,29 @@ export interface Gate {
   id: string;
   /** What is asked, one line, untrusted text. */
   question: string;
+  /**
+   * The vendor's own guard of this environment (GitHub's protection rule, an Azure DevOps approval, a protected GitLab
+   * environment), by Shipmate's name: an approval that was given in chat answers it. Undefined: a question of the run's own.
+   */
+  environment?: string;
+}
+
+/** A run that chat did not start, or that this bot can't know yet. */
+export interface ForeignRun {
+  run: RunRef;
+  /** Shipmate's name; a run in a place that the configuration does not name is left out. */
+  environment: string;
+  /** As the vendor names it: a tag, a branch, a build number. Untrusted text. */
+  version: string;
+  /** Null when the vendor does not say. */
+  sha: string | null;
+  /** Login or name at the vendor, null when it does not say. Untrusted text. */
+  startedBy: string | null;
+  /** ISO 8601. */
+  startedAt: string;
+  state: RunStatus['state'];
+  /** It waits for somebody to let it into its environment. */
+  gate?: Gate;
 }
 
 export interface RunStatus {
@@ -81,13 +107,29 @@ export interface Pipeline {
   /** Asks the run to stop; a run that is over is left alone. */
   cancel(run: RunRef): Promise<void>;
   /**
-   * Answers a gate; the same answer again is fine. Only with `capabilities.gates`.
+   * Lets a failed run go on: only what failed, where the system can. The same run, or the one that takes its place;
+   * called twice it still goes on once. Only with `capabilities.rerun`.
+   * @throws PipelineError PIPELINE_REJECTED when it did not fail, or is too old
+   */
+  rerun?(run: RunRef): Promise<RunRef>;
+  /**
+   * What the system says it would do; nothing runs. Only with `capabilities.dryRun`.
+   * @throws PipelineError PIPELINE_REJECTED with what is wrong with it
+   */
+  dryRun?(request: TriggerRequest): Promise<{ lines: string[] }>;
+  /**
+   * Runs of this service since then, newest first, at most 20: also the bot's own, which it knows by their ids. Where
+   * the system can list them cheaply (one or two requests).
+   */
+  recent?(options: { since: Date }): Promise<ForeignRun[]>;
+  /**
+   * Answers a gate; the same answer again is fine. Only with `capabilities.gates`. `by` is shown at the vendor.
    * @throws PipelineError PIPELINE_REJECTED when the gate was answered otherwise or is not there
    */
   answer?(run: RunRef, gate: string, answer: { approved: boolean; by: string }): Promise<void>;
   /** The last `lines` lines of output, oldest first. */
   logs(run: RunRef, options: { lines: number }): Promise<string[]>;
-  /** Milliseconds until the next status call is worth its cost. */
+  /** Milliseconds until the next status call is worth its cost; grows while the vendor's rate limit is near. */
   readonly pollMs: number;
   check(): Promise<readonly { level: 'error' | 'warning'; message: string }[]>;
 }
@@ -129,6 +171,58 @@ export interface VersionSource {
   check(): Promise<readonly { level: 'error' | 'warning'; message: string }[]>;
 }
 
+/** A request of a vendor to the bot, before anybody believed it. */
+export interface WebhookRequest {
+  /** Names in small letters. */
+  headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** As it came: signatures are over these bytes. */
+  body: Buffer;
+  now: Date;
+}
+
+/**
+ * What a webhook says: that something has changed, and where. It is only a reason to look: states come from the
+ * vendor's API, asked with our own credentials.
+ */
+export type WebhookVerdict =
+  | { ok: false; code: 'WEBHOOK_UNSIGNED' | 'WEBHOOK_FORGED' | 'WEBHOOK_STALE' | 'REQUEST_MALFORMED' }
+  /** `delivery`: unique per delivery, so that a replay is known. `runs`: ids as in RunRef. `look`: runs that are not ours may be new. */
+  | { ok: true; delivery: string; runs: string[]; look: boolean };
+
+/** What a vendor is told about what it sent. */
+export interface WebhookAnswer {
+  status: 202 | 400 | 401 | 404 | 503;
+  code: ReasonCode;
+}
+
+/** A vendor that is spoken to, shared by all services there: its credentials, its rate limit, what it last answered. */
+export interface Connection {
+  readonly kind: string;
+  /** Undefined: this vendor sends nothing, or nothing is configured to verify it with. Constant time; never throws. */
+  webhook?(request: WebhookRequest): WebhookVerdict;
+  /** Right for the vendor as a whole: can it be reached, are the credentials right, which right is missing. */
+  check(): Promise<readonly { level: 'error' | 'warning'; message: string }[]>;
+}
+
+/** What app.ts hands to a connection. */
+export interface ConnectionDeps {
+  logger: Logger;
+  /** Folder of the configuration file: relative paths in it start here (absolute). */
+  baseDir: string;
+  /**
+   * A client that goes through the configured proxy and trusts this CA bundle (absolute path of a PEM file) beside the
+   * usual ones. Adapters use no other.
+   * @throws PipelineError when the file can't be read
+   */
+  http(options?: { ca?: string }): Http;
+  /**
+   * The bot's own Entra identity; null in playground mode.
+   * @throws what \@azure/identity throws
+   */
+  entraToken: ((scope: string) => Promise<{ token: string; expiresAt: Date }>) | null;
+  now(): Date;
+}
+
 /** What app.ts hands to every adapter of this family. */
 export interface PipelineDeps {
   logger: Logger;
@@ -138,4 +232,6 @@ export interface PipelineDeps {
   baseDir: string;
   /** The bot's own environment, for adapters that start programs: they pick PATH, HOME, LANG and TZ, nothing else. */
   env: Readonly<Record<string, string | undefined>>;
+  /** The connection that the entry names, for adapters that have one. */
+  connection?: Connection;
 }

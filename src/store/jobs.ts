@@ -25,6 +25,8 @@ const QUEUES: Readonly<Record<JobName, number>> = {
   'deploy.watch': 2,
   'deploy.review': 1,
   'deploy.drift': 1,
+  'pipeline.event': 2,
+  'deploy.foreign': 2,
   'audit.stream': 1,
   'audit.anchor': 1,
   'outbox.flush': 4,

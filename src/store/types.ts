@@ -161,7 +161,8 @@ export interface AuditLog {
 export interface JobData {
   /** `since`: when the trouble with this trigger began, ISO 8601; left out at the first attempt. */
   'deploy.trigger': { id: string; since?: string };
-  'deploy.poll': { id: string };
+  /** `once`: looks without waiting for its turn, because the vendor said that something happened. */
+  'deploy.poll': { id: string; once?: true };
   'deploy.expire': { id: string };
   'deploy.remind': { id: string };
   /** A scheduled one is due. */
@@ -176,6 +177,10 @@ export interface JobData {
   'deploy.review': { id: string };
   /** Looks whether something else was deployed, and not by us. */
   'deploy.drift': { at: string };
+  /** A vendor said that something happened to these runs; `look`: also to runs that are not ours. */
+  'pipeline.event': { connection: string; runs: string[]; look: boolean };
+  /** Looks for runs of a service that chat did not start. */
+  'deploy.foreign': { service: string };
   'audit.stream': { at: string };
   'audit.anchor': { at: string };
   /** `recover`: a POST of this card began some time ago; when its outcome was never recorded, it is posted anew. */

@@ -40,6 +40,7 @@ const makeGate = (more: Partial<TeamsTrust> = {}): TrustGate =>
           if (down) throw new Error('down');
           return http.request(wanted);
         },
+        fetch: () => Promise.reject(new Error('not here')),
         close: async () => {},
       },
     },
@@ -181,6 +182,7 @@ describe('a token made with care', () => {
             text: '',
             json: () => answers[new URL(url).pathname],
           }),
+          fetch: () => Promise.reject(new Error('not here')),
           close: async () => {},
         },
       },

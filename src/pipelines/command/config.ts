@@ -1,9 +1,7 @@
 import { parseArgsStringToArgv } from 'string-argv';
 import { z } from 'zod';
 import { parseDuration } from '../../durations.ts';
-
-export const PLACEHOLDERS = ['service', 'environment', 'version', 'sha', 'key'] as const;
-export type Placeholder = (typeof PLACEHOLDERS)[number];
+import { fill, type Placeholder, placeholderProblem } from '../requests.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -27,11 +25,8 @@ function commandProblem(command: string | readonly string[]): string | null {
     if (arg.includes('\0')) return 'must not contain a NUL character';
     if (SHELL_WORDS.has(arg))
       return `"${arg}" would need a shell, and there is none: put it into a script and run that`;
-    for (const [, name = ''] of arg.matchAll(/\{([a-z]\w*|inputs?\.[^{}]*)\}/gi)) {
-      if (PLACEHOLDERS.some((known) => known === name) || /^input\.[a-z][a-z0-9-]*$/.test(name)) continue;
-      const known = [...PLACEHOLDERS, 'input.NAME'].map((each) => `{${each}}`).join(', ');
-      return `{${name}} is not known; there are ${known}, where NAME has small letters, digits and "-"`;
-    }
+    const problem = placeholderProblem(arg);
+    if (problem !== null) return problem;
   }
   return null;
 }
@@ -68,23 +63,14 @@ export const commandConfig = z.strictObject({
 export type CommandConfig = z.infer<typeof commandConfig>;
 
 /**
- * Fills placeholders in, per argument and in one pass: a value can neither split an argument nor be filled in again.
- * An input that was not given becomes an empty text.
+ * Fills placeholders in, per argument: a value can not split one.
  */
 export function fillArguments(
   args: readonly string[],
   values: Record<Placeholder, string>,
   inputs: Readonly<Record<string, string>> = {},
 ): string[] {
-  return args.map((arg) =>
-    arg.replace(
-      /\{(?:(service|environment|version|sha|key)|input\.([a-z][a-z0-9-]*))\}/g,
-      (_match, name: Placeholder | undefined, input: string) => {
-        if (name !== undefined) return values[name];
-        return Object.hasOwn(inputs, input) ? (inputs[input] ?? '') : '';
-      },
-    ),
-  );
+  return args.map((arg) => fill(arg, values, inputs));
 }
 
 /** The argument that became an option by what was filled in, or null: `{input.note}` with "--force", for example. */

@@ -9,6 +9,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { parseDuration } from '../../durations.ts';
 import { PipelineError, ShipmateError } from '../../errors.ts';
 import { createRedactor } from '../../logger.ts';
+import { isValid, plainValue, validateRequest } from '../requests.ts';
 import type { Pipeline, PipelineDeps, RunRef, TriggerRequest } from '../types.ts';
 import { type CommandConfig, fillArguments, newOption, secretValues, splitCommand } from './config.ts';
 import { createAnswer, GATES_FOLDER, isGateId, isStopping, readAnswer, wasAsked } from './gates.ts';
@@ -16,7 +17,6 @@ import { readOutput } from './output.ts';
 import { hasCode, thisMachine } from './process.ts';
 import { type Claim, createRecord, FILES, type RunRequest, readRecord, replaceRecord } from './run-folder.ts';
 import { RUN_VARIABLE, readState, stopRun, toStatus } from './status.ts';
-import { inputVariable, isValid, plainValue, validateRequest } from './values.ts';
 
 const POLL_MS = 700;
 const KEPT_RUNS = 200;
@@ -33,6 +33,11 @@ const WRAPPER_LOG = 'wrapper.log';
 const WRAPPER = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? './wrapper.ts' : './wrapper.js', import.meta.url),
 );
+
+/** The variable that holds an input; no two names have the same. */
+function inputVariable(name: string): string {
+  return `SHIPMATE_INPUT_${name.toUpperCase().replaceAll('-', '_')}`;
+}
 
 function isExecutable(file: string): boolean {
   try {

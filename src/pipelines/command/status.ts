@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { PipelineError } from '../../errors.ts';
+import { plainValue } from '../requests.ts';
 import type { RunStatus, Stage, StageState } from '../types.ts';
 import { parseGate, waitingGate } from './gates.ts';
 import { readOutput } from './output.ts';
@@ -14,7 +15,6 @@ import {
   type RunResult,
   readRecord,
 } from './run-folder.ts';
-import { plainValue } from './values.ts';
 
 // A wrapper claims its run a fraction of a second after it was started; a busy machine gets more time.
 const UNCLAIMED_MS = 30_000;

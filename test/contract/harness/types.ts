@@ -1,5 +1,6 @@
 import type { LogSource } from '../../../src/monitoring/types.ts';
 import type { Pipeline, TriggerRequest, VersionSource } from '../../../src/pipelines/types.ts';
+import type { FakeCi } from '../../fakes/ci/types.ts';
 
 /**
  * What an adapter brings to the contract suites: a file `<family>.<folder>.ts` in this folder that exports `harness`.
@@ -21,12 +22,16 @@ export interface PipelineHarness {
     started(): Promise<number>;
     /** A valid request; the key is new each time. */
     request(): TriggerRequest;
+    /** The fake vendor behind it, for a pipeline that is driven over HTTP. */
+    fake?: FakeCi;
     close(): Promise<void>;
   }>;
 }
 
 export interface VersionsHarness {
   family: 'versions';
+  /** What this source can't do, with the reason in a comment beside it. */
+  without?: readonly 'compare'[];
   /** A source with 1.0.0, 1.1.0 and 1.10.0, made in this order, two commits between each of them. */
   open(): Promise<{
     source: VersionSource;

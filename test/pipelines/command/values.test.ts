@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { commandConfig, fillArguments, secretValues } from '../../../src/pipelines/command/config.ts';
 import { readStatWithPs, startMark } from '../../../src/pipelines/command/process.ts';
-import { isValid, plainValue } from '../../../src/pipelines/command/values.ts';
+import { isValid, plainValue } from '../../../src/pipelines/requests.ts';
 import { until } from '../../contract/harness/deps.ts';
 import { finished, openCommand } from './helpers.ts';
 

@@ -1,5 +1,7 @@
-import { PipelineError } from '../../errors.ts';
-import type { TriggerRequest } from '../types.ts';
+import { PipelineError } from '../errors.ts';
+import type { TriggerRequest } from './types.ts';
+
+/** What every adapter does with a request before anything leaves: checks its values, fills them into configured texts. */
 
 // A value that begins with "-" would be read as an option by the program; ".." and "/" could leave a folder.
 const RULES = {
@@ -23,7 +25,7 @@ export function validateRequest(request: TriggerRequest): void {
     if (isValid(name, request[name])) continue;
     throw new PipelineError(
       'PIPELINE_REJECTED',
-      `The ${name} ${JSON.stringify(request[name].slice(0, 80))} has characters that are not passed to programs; nothing was started. Use letters, digits, ".", "_" and "-", beginning with a letter or digit.`,
+      `The ${name} ${JSON.stringify(request[name].slice(0, 80))} has characters that are not passed on; nothing was started. Use letters, digits, ".", "_" and "-", beginning with a letter or digit.`,
     );
   }
   for (const [name, value] of Object.entries(request.inputs ?? {})) {
@@ -42,9 +44,32 @@ export function validateRequest(request: TriggerRequest): void {
   }
 }
 
-/** The variable that holds an input; no two names have the same. */
-export function inputVariable(name: string): string {
-  return `SHIPMATE_INPUT_${name.toUpperCase().replaceAll('-', '_')}`;
+export const PLACEHOLDERS = ['service', 'environment', 'version', 'sha', 'key'] as const;
+export type Placeholder = (typeof PLACEHOLDERS)[number];
+
+/** The first placeholder in a configured text that does not exist, in words; null when all do. */
+export function placeholderProblem(text: string): string | null {
+  for (const [, name = ''] of text.matchAll(/\{([a-z]\w*|inputs?\.[^{}]*)\}/gi)) {
+    if (PLACEHOLDERS.some((known) => known === name) || /^input\.[a-z][a-z0-9-]*$/.test(name)) continue;
+    const known = [...PLACEHOLDERS, 'input.NAME'].map((each) => `{${each}}`).join(', ');
+    return `{${name}} is not known; there are ${known}, where NAME has small letters, digits and "-"`;
+  }
+  return null;
+}
+
+/** Fills placeholders in, in one pass: a value is not filled in again. An input that was not given becomes an empty text. */
+export function fill(
+  text: string,
+  values: Readonly<Record<Placeholder, string>>,
+  inputs: Readonly<Record<string, string>> = {},
+): string {
+  return text.replace(
+    /\{(?:(service|environment|version|sha|key)|input\.([a-z][a-z0-9-]*))\}/g,
+    (_match, name: Placeholder | undefined, input: string) => {
+      if (name !== undefined) return values[name];
+      return Object.hasOwn(inputs, input) ? (inputs[input] ?? '') : '';
+    },
+  );
 }
 
 /** Untrusted text as one line without control characters, at most `most` characters, which UTF-8 can hold. */
