@@ -18,6 +18,7 @@ import { createCommands } from './commands/index.ts';
 import { createLogFile, LINK_MS } from './commands/log-file.ts';
 import { diffConfig, type LoadedConfig } from './config.ts';
 import { lookForDrift } from './deploys/drift.ts';
+import { createForeign, hear } from './deploys/foreign.ts';
 import { createDeployJobs } from './deploys/jobs.ts';
 import { createLaterJobs } from './deploys/later.ts';
 import { remindOfReview } from './deploys/reviews.ts';
@@ -141,7 +142,20 @@ export async function createApp(config: LoadedConfig, options: AppOptions = {}):
   const health = createHealthProbe(http, { baseDir: config.baseDir, env: config.programEnv });
   store.work('deploy.watch', ({ id }) => watch({ ...deployDeps, health }, id));
   store.work('deploy.review', ({ id }) => remindOfReview(deployDeps, id));
-  store.work('deploy.drift', () => lookForDrift(deployDeps));
+  store.work('deploy.drift', async () => {
+    await lookForDrift(deployDeps);
+    await store.transaction(async (tx) => {
+      for (const { name, pipeline } of catalog.services.values())
+        if (pipeline.recent) await tx.jobs.send('deploy.foreign', { service: name }, { singletonKey: name });
+    });
+  });
+  const foreign = createForeign(deployDeps);
+  store.work('deploy.foreign', foreign.look);
+  store.work('pipeline.event', (event) =>
+    hear(deployDeps, event, (connection) =>
+      live.config.services.filter(({ deploy }) => deploy.connection === connection).map(({ name }) => name),
+    ),
+  );
   const keeping = createKeeping({ store, logger, now }, config);
   store.work('audit.stream', () => keeping.flush());
   store.work('audit.anchor', () => keeping.anchor());

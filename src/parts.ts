@@ -121,6 +121,7 @@ function buildCatalog(config: LoadedConfig, connections: ReadonlyMap<string, Con
       environments,
       pipeline: pipeline.create(deploy.config, name, deps(path.join('runs', deploy.kind), deploy)),
       versions: source.create(versions.config, name, deps(path.join('versions', versions.kind), versions)),
+      hears: deploy.connection !== undefined && connections.get(deploy.connection)?.webhook !== undefined,
     };
   });
   const commands = config.commands.map((declared) => {
@@ -147,6 +148,11 @@ function buildCatalog(config: LoadedConfig, connections: ReadonlyMap<string, Con
     commands: new Map(commands.map((command) => [command.name, command])),
     zone: config.zone,
     ...(config.opsChannel === undefined ? {} : { opsChannel: config.opsChannel }),
+    groupsWho: (permission, service, environment) => groupsFor(access, { permission, service, environment }),
+    personOf: (login) => {
+      const id = Object.hasOwn(config.logins, login) ? config.logins[login] : undefined;
+      return id === undefined ? null : { id, tenantId: config.tenants[0] ?? '', name: login };
+    },
     whoMay: (permission, service, environment) =>
       groupsFor(access, { permission, service, environment }).map((group) => access.groupNames[group] ?? group),
     ...(config.approvalsChannel === undefined ? {} : { approvalsChannel: config.approvalsChannel }),

@@ -60,7 +60,7 @@ export function deploymentActions({ view, viewer }: DeploymentInput, sign: SignA
     actions.asking.push(review(it, sign));
   // What follows a deployment is for those who work on the service; the approvers' channel only sees how it ended.
   if (audience === 'approvals') return actions;
-  if (!outdated && (it.state === 'failed' || it.state === 'cancelled' || it.state === 'expired'))
+  if (!outdated && !turnedAway(it) && (it.state === 'failed' || it.state === 'cancelled' || it.state === 'expired'))
     actions.primary.push(
       button(sign, 'deploy.retry', it.startedAt === null ? 'Ask again' : `Retry ${plain(it.version, 20)}`, {
         bind: bindOf(it),
@@ -83,6 +83,11 @@ export function deploymentActions({ view, viewer }: DeploymentInput, sign: SignA
       button(sign, 'logs.form', 'Logs', { bind: { service: it.service, environment: it.environment } }),
     );
   return actions;
+}
+
+/** It waited at the vendor and does so no more: it is started there, not here. */
+function turnedAway({ foreign, startedAt }: Deployment): boolean {
+  return foreign !== null && startedAt === null;
 }
 
 function approve(it: Deployment, sign: SignAction): ActionData {

@@ -122,6 +122,11 @@ function noteOf({ view, viewer }: DeploymentInput): Run[] {
       if (viewer && it.votes.some(({ person }) => person.id === viewer.id))
         return prose('You have decided. Others are still asked.', 200);
       if (viewer && !viewer.mayApprove) return prose(`Only members of ${groups} decide here.`, 500);
+      if (it.foreign !== null && !it.foreign.known)
+        return prose(
+          `It waits at ${plain(it.foreign.vendor, 30)}. I don't know who ${asker(it)} is here, so one more of ${groups} has to agree${remaining(it)}.`,
+          500,
+        );
       if (audience !== 'approvals') return prose(`Waiting for approval by ${groups}.`, 500);
       const missing = (it.approval?.count ?? 1) - it.votes.filter(({ decision }) => decision === 'approve').length;
       return prose(missing > 1 ? `It starts once ${missing} more people have approved.` : 'Approving starts it.', 100);
@@ -167,15 +172,37 @@ function noteOf({ view, viewer }: DeploymentInput): Run[] {
         ? prose('A newer deployment has been made since.', 100)
         : prose(`${plain(it.version, 50)} runs in ${plain(it.environment, 50)} now.`, 200);
     case 'rejected':
-      return prose(`Nothing was deployed. To ask again: ${command}.`, 300);
     case 'blocked':
-      return prose(`Nothing was deployed. Once that is mended: ${command}.`, 300);
     case 'expired':
     case 'cancelled':
-      return it.startedAt === null ? prose('Nothing was deployed.', 100) : [];
+      if (it.foreign !== null && it.startedAt === null)
+        return prose(
+          it.problem?.code === 'PIPELINE_FOREIGN'
+            ? ''
+            : `The run at ${plain(it.foreign.vendor, 30)} was turned away. To ask again, start it there.`,
+          200,
+        );
+      return notStarted(it, command);
     default:
       return [];
   }
+}
+
+/** What to do about one that never ran; one that ran and was cancelled says enough by itself. */
+function notStarted({ startedAt, state }: Deployment, command: string): Run[] {
+  if (state === 'rejected') return prose(`Nothing was deployed. To ask again: ${command}.`, 300);
+  if (state === 'blocked') return prose(`Nothing was deployed. Once that is mended: ${command}.`, 300);
+  return startedAt === null ? prose('Nothing was deployed.', 100) : [];
+}
+
+function asker({ requestedBy }: Deployment): string {
+  return plain(requestedBy.name, 60) || 'the one who started it';
+}
+
+/** "; 1 has" while some are still asked. */
+function remaining({ approval, votes }: Deployment): string {
+  const given = votes.filter(({ decision }) => decision === 'approve').length;
+  return given > 0 ? `; ${given} of ${approval?.count ?? 1} have` : '';
 }
 
 function factsOf(view: DeployView): Fact[] {
@@ -190,7 +217,7 @@ function factsOf(view: DeployView): Fact[] {
   );
   const found: (Fact | null)[] = [
     it.command === null ? factOf('Version', fromTo(it)) : inputsOf(it.command.inputs),
-    factOf('Asked by', `${asker}${kind}`),
+    it.foreign === null ? factOf('Asked by', `${asker}${kind}`) : factOf('Started by', startedAt(it.foreign, asker)),
     // The glass has the reason.
     it.reason && it.breakGlass === null ? factOf('Reason', plain(it.reason, 200)) : null,
     it.breakGlass === null ? null : factOf('Glass', glassOf(it.breakGlass)),
@@ -217,6 +244,12 @@ function factsOf(view: DeployView): Fact[] {
         : whenOf(it),
   ];
   return found.filter((each) => each !== null);
+}
+
+/** Who began it at the vendor, and who that is here. */
+function startedAt({ known, startedBy, vendor }: NonNullable<Deployment['foreign']>, asker: string): string {
+  const who = plain(startedBy ?? '', 60) || 'somebody';
+  return `${who} at ${plain(vendor, 30)}${known && who !== asker ? ` (${asker})` : ''}`;
 }
 
 function inputsOf(inputs: Record<string, string>): Fact | null {

@@ -73,7 +73,17 @@ export function deployActions(deps: DeployActionsDeps): Command['actions'] {
           once,
           // A command that failed is the same command once more.
           deployment.command === null
-            ? { kind, service, environment, version: deployment.version, reason }
+            ? {
+                kind,
+                service,
+                environment,
+                version: deployment.version,
+                reason,
+                // Where the pipeline can, only what failed runs again.
+                ...(deployment.state === 'failed' && deployment.run !== null
+                  ? { rerun: { run: deployment.run, sha: deployment.sha } }
+                  : {}),
+              }
             : { kind: 'command', service, environment, version: '', reason, command: deployment.command },
           false,
         );

@@ -116,7 +116,7 @@ export function deployCommands(deps: DeployCommandDeps): Command[] {
       ...(moment?.ok ? { scheduledFor: moment.at.toISOString() } : {}),
       ...(glass === undefined ? {} : { breakGlass: glass }),
     };
-    if (args.dry) return explain(turn, wish);
+    if (args.dry) return explain(turn, wish, { dry: true });
     if (!environment.confirm && glass === undefined) return request(turn, { ...wish, reason: args.reason ?? null });
     const plan = await deploys.plan(wish);
     if (!plan.ok) return refusal(turn, args, plan, wish);

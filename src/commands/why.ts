@@ -3,6 +3,7 @@ import { formatMoment } from '../calendar/windows.ts';
 import type { Cards } from '../cards/index.ts';
 import type { WhyInput } from '../cards/types.ts';
 import type { Wish } from '../deploys/gather.ts';
+import type { Rehearsal } from '../deploys/rehearse.ts';
 import type { Catalog } from '../deploys/types.ts';
 import type { Deploys, Explanation } from '../deploys/workflow.ts';
 import { type Refusal, refuse } from '../errors.ts';
@@ -18,9 +19,10 @@ export interface WhyCommandDeps {
 
 /** What every rule says to a wish, by the evaluation that enforces: the answer of `why`, of its button, and of a dry run. */
 export function createExplaining({ cards, catalog, deploys }: Pick<WhyCommandDeps, 'cards' | 'catalog' | 'deploys'>) {
-  return async (turn: Turn, wish: Wish): Promise<Reply> => {
+  return async (turn: Turn, wish: Wish, { dry = false } = {}): Promise<Reply> => {
     const explained = await deploys.explain(wish);
     const { gathered } = explained;
+    const said = dry && explained.decision.ok && gathered !== null ? await deploys.rehearse(wish, gathered) : null;
     const policy = catalog()
       .services.get(wish.service)
       ?.environments.find(({ name }) => name === wish.environment);
@@ -33,8 +35,14 @@ export function createExplaining({ cards, catalog, deploys }: Pick<WhyCommandDep
           : `${wish.service} ${gathered?.version.name ?? wish.version} → ${wish.environment}`,
         environment: wish.environment,
         production: policy?.production ?? false,
-        ...answerOf(explained, catalog().zone),
-        findings: explained.findings,
+        ...(said?.accepted === false
+          ? {
+              verdict: 'no',
+              answer: 'Our rules let it pass, but the pipeline would not take it.',
+              code: 'PIPELINE_REJECTED',
+            }
+          : answerOf(explained, catalog().zone)),
+        findings: [...explained.findings, ...(said === null ? [] : [pipelineRow(said)])],
         fromVersion: gathered?.from?.version ?? null,
         fromSha: gathered?.from?.sha ?? null,
         version: wish.command ? null : (gathered?.version.name ?? null),
@@ -44,6 +52,10 @@ export function createExplaining({ cards, catalog, deploys }: Pick<WhyCommandDep
       }),
     };
   };
+}
+
+function pipelineRow({ accepted, note }: Rehearsal): WhyInput['findings'][number] {
+  return { rule: 'pipeline', verdict: accepted === null ? 'needs' : accepted ? 'pass' : 'refuse', note };
 }
 
 function answerOf(

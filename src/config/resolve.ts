@@ -118,6 +118,7 @@ export function resolve(
     commands,
     audit: auditOf(config, channelOf, report),
     connections,
+    logins: config.logins ?? {},
     proxy: settings.proxy,
     files: settings.files,
     secrets: [...new Set([...settings.secrets, ...secretsOf(connections)])],
@@ -292,6 +293,8 @@ function checkMode(config: Main, report: Report): void {
   const tenants = typeof config.tenant === 'string' ? [config.tenant] : config.tenant;
   for (const tenant of tenants)
     if (!GUID.test(tenant)) report(['tenant'], `"${tenant}" is no tenant id, which is a GUID`);
+  for (const [login, id] of Object.entries(config.logins ?? {}))
+    if (!GUID.test(id)) report(['logins', login], `"${id}" is no Entra object id, which is a GUID`);
   for (const [name, id] of Object.entries(config.groups))
     if (!GUID.test(id)) report(['groups', name], `"${id}" is no Entra object id, which is a GUID`);
   if (config.directory === 'static' && config.people === undefined)
@@ -385,6 +388,7 @@ function normalise(
         }),
       ),
       people: people ?? null,
+      logins: config.logins ?? {},
       connections: Object.fromEntries(
         Object.entries(connections).map(([name, { config: given, kind }]) => [name, { kind, hash: sha256(given) }]),
       ),

@@ -218,6 +218,10 @@ export const main = strict({
     .optional()
     .describe('A static directory, instead of Microsoft Graph'),
   directory: z.enum(['graph', 'static']).optional(),
+  logins: z
+    .record(z.string().min(1).max(100), id)
+    .optional()
+    .describe('Who logins at GitHub, GitLab, Azure DevOps and Jenkins are: Entra object ids of people'),
   channels: z.record(name, id).default({}).describe('Names for conversation ids of channels'),
   roles: z
     .partialRecord(z.enum(PERMISSIONS), role, { error: unknownKeys(PERMISSIONS) })

@@ -78,6 +78,8 @@ export interface LoadedConfig {
   audit: AuditConfig & { anchorChannel?: string };
   /** What is spoken to, by name. */
   connections: Readonly<Record<string, Chosen>>;
+  /** Object ids of people by their logins at vendors. */
+  logins: Readonly<Record<string, string>>;
   /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY. */
   proxy: { http?: string; https?: string; none?: string };
   /** Every file that was read, absolute. */

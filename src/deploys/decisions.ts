@@ -90,7 +90,12 @@ export function createDecisions(deps: DeployDeps): Decisions {
     // Fresh: a cached answer may colour a card, it may not decide. Outside the transaction, since it is a network call.
     const access = await deps.authoriser.authorise(
       person,
-      { permission: 'approve', service, environment, ...(known.command ? { command: known.command.name } : {}) },
+      {
+        permission: known.approval?.permission ?? 'approve',
+        service,
+        environment,
+        ...(known.command ? { command: known.command.name } : {}),
+      },
       { fresh: true },
     );
 

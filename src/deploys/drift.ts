@@ -1,10 +1,10 @@
+import type { Tx } from '../store/types.ts';
 import type { DeployDeps } from './decisions.ts';
 import { takeBack } from './queue.ts';
 import { sameCommit } from './rules.ts';
 import { tell } from './show.ts';
-import type { EnvironmentPolicy, Service } from './types.ts';
+import { type Catalog, type EnvironmentPolicy, type Service, SYSTEM } from './types.ts';
 
-const SYSTEM = { id: 'system', tenantId: '', name: 'Shipmate' };
 const REMEMBERED_MS = 90 * 86_400_000;
 
 /** What was seen there last, and how many changes were seen. */
@@ -60,36 +60,61 @@ async function lookAt(deps: DeployDeps, service: Service, environment: Environme
     // The first look only learns what is there.
     if (ours || seen === null) return;
     const place = { service: service.name, environment: environment.name };
-    const text = `${service.name} on ${environment.name} now runs ${answer.version}, which I did not deploy (before: ${seen.version}).`;
-    await tx.audit.append(
-      {
-        actor: SYSTEM,
-        action: 'deploy.out-of-band',
-        outcome: 'done',
-        code: 'OUT_OF_BAND',
-        ...place,
-        version: answer.version,
-        details: { before: seen.version, deployed: last?.version ?? null },
-      },
-      now(),
-    );
-    const { approvalsChannel } = catalog();
-    const told = [service.channel, approvalsChannel].filter((each) => each !== undefined);
-    for (const conversation of new Set(told)) await tell(tx, `${key}:${changes}:${conversation}`, conversation, text);
-    for (const state of ['awaiting_approval', 'waiting'] as const)
-      for (const pending of await tx.deployments.list({ ...place, states: [state], limit: 100 }))
-        await takeBack(
-          tx,
-          pending,
-          catalog(),
-          {
-            code: 'OUT_OF_BAND',
-            message: `${answer.version} was deployed there meanwhile, and not by me. Look at it, then ask again.`,
-            record: { actor: SYSTEM, action: 'deploy.void' },
-          },
-          now(),
-        );
+    await outOfBand(tx, catalog(), now(), {
+      ...place,
+      channel: service.channel,
+      version: answer.version,
+      key: `${key}:${changes}`,
+      text: `${service.name} on ${environment.name} now runs ${answer.version}, which I did not deploy (before: ${seen.version}).`,
+      details: { before: seen.version, deployed: last?.version ?? null },
+    });
   });
+}
+
+/** Somebody deployed around us: it is told and audited, and what waits there is void. `key`: told once. */
+export async function outOfBand(
+  tx: Tx,
+  catalog: Catalog,
+  now: Date,
+  what: {
+    service: string;
+    environment: string;
+    channel: string | undefined;
+    version: string;
+    key: string;
+    text: string;
+    details: Record<string, unknown>;
+  },
+): Promise<void> {
+  const { channel, details, environment, key, service, text, version } = what;
+  await tx.audit.append(
+    {
+      actor: SYSTEM,
+      action: 'deploy.out-of-band',
+      outcome: 'done',
+      code: 'OUT_OF_BAND',
+      service,
+      environment,
+      version,
+      details,
+    },
+    now,
+  );
+  const told = [channel, catalog.approvalsChannel].filter((each) => each !== undefined);
+  for (const conversation of new Set(told)) await tell(tx, `${key}:${conversation}`, conversation, text);
+  for (const state of ['awaiting_approval', 'waiting'] as const)
+    for (const pending of await tx.deployments.list({ service, environment, states: [state], limit: 100 }))
+      await takeBack(
+        tx,
+        pending,
+        catalog,
+        {
+          code: 'OUT_OF_BAND',
+          message: `${version} was deployed there meanwhile, and not by me. Look at it, then ask again.`,
+          record: { actor: SYSTEM, action: 'deploy.void' },
+        },
+        now,
+      );
 }
 
 /** By name, whether or not it begins with a "v", or by commit, which a service may tell in short. */

@@ -78,7 +78,7 @@ export async function gather(deps: GatherDeps, wish: Wish): Promise<Gathered | R
     const running = { name: from?.version ?? 'unknown', sha: from?.sha ?? '' };
     const version = wish.command === undefined ? named : running;
     if (version === null) return await unknownVersion(service, wish.version);
-    const comparison = wish.command ? null : await compare(deps, service, from?.sha ?? null, version.sha);
+    const comparison = wish.command ? null : await compareVersions(deps, service, from?.sha ?? null, version.sha);
     const approval = approvalFor(deps.catalog(), wish, environment);
     return {
       ok: true,
@@ -181,8 +181,9 @@ export async function runningVersion(
   return last && { version: last.version, sha: last.sha };
 }
 
-async function compare(
-  deps: GatherDeps,
+/** What would change; null when nobody can say. */
+export async function compareVersions(
+  deps: Pick<GatherDeps, 'logger'>,
   service: Service,
   from: string | null,
   to: string,

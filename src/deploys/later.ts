@@ -4,8 +4,7 @@ import { pipelineOf } from './gather.ts';
 import { busy } from './policy.ts';
 import { giveToNext, sendNext, supersede } from './queue.ts';
 import { announce, nameOf, show, tell } from './show.ts';
-
-const SYSTEM = { id: 'system', tenantId: '', name: 'Shipmate' };
+import { type Deployment, FINAL_STATES, type ForeignStart, SYSTEM } from './types.ts';
 
 /** Durable jobs about what waits: for its time, for its turn, for a decision. Each may run more than once. */
 export interface LaterJobs {
@@ -113,6 +112,8 @@ export function createLaterJobs(deps: DeployDeps): LaterJobs {
 
     async answer({ id }) {
       const deployment = await load(id);
+      if (deployment?.foreign && deployment.startedAt === null && FINAL_STATES.includes(deployment.state))
+        return turnAway(deployment, deployment.foreign);
       const gate = deployment?.gate ?? null;
       if (deployment?.state !== 'running' || deployment.run === null || gate === null || gate.answer === null) return;
       const { approved, person } = gate.answer;
@@ -127,6 +128,20 @@ export function createLaterJobs(deps: DeployDeps): LaterJobs {
       }
     },
   };
+
+  /** A run that waits at the vendor and may not go on is told so there, with who decided or which rule. */
+  async function turnAway(deployment: Deployment, { gate, run }: ForeignStart): Promise<void> {
+    const { problem, state, votes } = deployment;
+    const rejected = state === 'rejected' ? votes.findLast(({ decision }) => decision === 'reject') : undefined;
+    const by = rejected?.person.name ?? (state === 'expired' ? 'nobody: it expired' : (problem?.message ?? 'Shipmate'));
+    try {
+      await pipelineOf(catalog(), deployment.service, deployment)?.answer?.(run, gate, { approved: false, by });
+    } catch (error) {
+      if (!(error instanceof ShipmateError) || error.retryable) throw error;
+      // Somebody answered it there meanwhile.
+      deps.logger.warn('a run that waits at the vendor did not take the answer', { deployment: deployment.id, error });
+    }
+  }
 
   function blockedBy(holder: Parameters<typeof busy>[0], at: string) {
     const { code, message } = busy(holder);

@@ -3,7 +3,7 @@ import type { ReasonCode } from '../errors.ts';
 import type { Tx } from '../store/types.ts';
 import { waitingFor } from './circumstances.ts';
 import { announce, show } from './show.ts';
-import type { Catalog, Deployment } from './types.ts';
+import { type Catalog, type Deployment, SYSTEM } from './types.ts';
 
 /**
  * Says that the environment was let go, or that somebody began to wait for it. A job decides after the commit: whoever
@@ -53,8 +53,6 @@ export async function takeBack(
     for (const each of await waitingFor(tx, service, environment)) await show(tx, each, catalog);
   return changed.deployment;
 }
-
-const SYSTEM = { id: 'system', tenantId: '', name: 'Shipmate' };
 
 /** What a newer one makes pointless: older requests that nobody has decided on, or those that wait where only the newest may. */
 export async function supersede(

@@ -4,13 +4,12 @@ import type { Tx } from '../store/types.ts';
 import type { Decided, DeployDeps } from './decisions.ts';
 import { denied } from './policy.ts';
 import { show, tell } from './show.ts';
-import type { Catalog, Deployment } from './types.ts';
+import { type Catalog, type Deployment, SYSTEM } from './types.ts';
 
 const DAY_MS = 86_400_000;
 const AGAIN_MS = 60_000;
 /** After so many reminders it is told to those who run Shipmate too, every day. */
 const REMINDERS_BEFORE_ESCALATION = 3;
-const SYSTEM = { id: 'system', tenantId: '', name: 'Shipmate' };
 
 /** A glass that was broken stays open in the audit until a second person has looked at it. */
 export interface Reviews {

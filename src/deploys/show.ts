@@ -1,4 +1,5 @@
 import { baseOf } from '../conversations.ts';
+import type { Pipeline } from '../pipelines/types.ts';
 import type { Tx } from '../store/types.ts';
 import type { Catalog, Deployment } from './types.ts';
 
@@ -46,6 +47,11 @@ export async function showPrevious(tx: Tx, deployment: Deployment): Promise<void
     if (row.payload.kind !== 'deployment') continue;
     await tx.outbox.put({ key: row.key, conversation: row.conversation, payload: row.payload });
   }
+}
+
+/** What a pipeline is called on cards. */
+export function titleOf({ kind, title }: Pipeline): string {
+  return title ?? kind;
 }
 
 /** A word that is said once, outside of a card. Untrusted text is made plain where it is sent. */
@@ -99,6 +105,9 @@ export async function announce(
   catalog: Catalog,
   what: 'started' | 'ended' | 'unhealthy',
 ): Promise<void> {
+  // It waits at the vendor, and nobody there would know that it is over.
+  if (what === 'ended' && deployment.foreign !== null && deployment.startedAt === null)
+    await tx.jobs.send('deploy.answer', { id: deployment.id });
   const text =
     what === 'started' ? startedText(deployment) : what === 'ended' ? endedText(deployment) : unhealthyText(deployment);
   const channel = catalog.services.get(deployment.service)?.channel;

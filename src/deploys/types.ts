@@ -3,6 +3,9 @@ import type { Window } from '../calendar/types.ts';
 import type { ReasonCode } from '../errors.ts';
 import type { Commit, Pipeline, RunRef, Stage, VersionSource } from '../pipelines/types.ts';
 
+/** Who acts when nobody does. */
+export const SYSTEM: Person = { id: 'system', tenantId: '', name: 'Shipmate' };
+
 /** Rules of one environment, as they hold for one service (the effective policy). */
 export interface EnvironmentPolicy {
   name: string;
@@ -34,6 +37,8 @@ export interface ApprovalPolicy {
   remindMs: number;
   /** The requester may approve, if they are in the groups. */
   own: boolean;
+  /** Right that a vote needs; 'approve' when it is left out. */
+  permission?: 'deploy';
 }
 
 /** `queue`: waits for its turn; `latest`: so too, and the newest takes the place of those that wait; `reject`: refused. */
@@ -59,6 +64,8 @@ export interface Service {
   environments: readonly EnvironmentPolicy[];
   pipeline: Pipeline;
   versions: VersionSource;
+  /** The vendor tells by webhook when something happens there: it need not be asked so often. */
+  hears: boolean;
 }
 
 /** A command that the configuration declares. */
@@ -100,6 +107,10 @@ export interface Catalog {
   zone: string;
   /** Names of the groups that may do this there, for people. */
   whoMay(permission: Permission, service: string, environment: string): string[];
+  /** Their object ids. */
+  groupsWho(permission: Permission, service: string, environment: string): string[];
+  /** Who a login at a vendor is, as far as the configuration says. */
+  personOf(login: string): Person | null;
   /** Hash of a service's effective policy in an environment; part of an approval's digest. */
   policyHash(service: string, environment: string, command?: string): string;
   /** A group's name in the configuration, for people; its id when it has none. */
@@ -122,9 +133,9 @@ export const DEPLOYMENT_STATES = [
 ] as const;
 export type DeploymentState = (typeof DEPLOYMENT_STATES)[number];
 
-/** States in which a deployment holds its environment. */
 /** States in which it may still be taken back by whoever asked for it: nothing runs yet. */
 export const PENDING_STATES: readonly DeploymentState[] = ['awaiting_approval', 'scheduled', 'waiting'];
+/** States in which a deployment holds its environment. */
 export const HOLDING_STATES: readonly DeploymentState[] = ['queued', 'running', 'attention'];
 export const FINAL_STATES: readonly DeploymentState[] = [
   'succeeded',
@@ -169,7 +180,14 @@ export interface Deployment {
   /** Grows with every change; the fence of every update. */
   revision: number;
   digest: string;
-  approval: { groups: string[]; count: number; expiresAt: string; own?: boolean } | null;
+  approval: {
+    groups: string[];
+    count: number;
+    expiresAt: string;
+    own?: boolean;
+    /** Right that a vote needs; 'approve' when it is left out. */
+    permission?: 'deploy';
+  } | null;
   votes: Vote[];
   /** Correlation key handed to the pipeline. */
   runKey: string;
@@ -197,6 +215,22 @@ export interface Deployment {
   watch: WatchState | null;
   /** The declared command that it runs, with what was typed. */
   command: { name: string; inputs: Record<string, string> } | null;
+  /** It began at the vendor and waits there: approving lets that run go on. */
+  foreign: ForeignStart | null;
+  /** The failed run that a retry lets go on, where the pipeline can. */
+  rerun: RunRef | null;
+}
+
+export interface ForeignStart {
+  run: RunRef;
+  /** What the run waits at. */
+  gate: string;
+  /** Name of the pipeline for people. */
+  vendor: string;
+  /** Login there. Untrusted text. */
+  startedBy: string | null;
+  /** The configuration says who that is; `requestedBy` is that person. */
+  known: boolean;
 }
 
 export interface GateState {

@@ -1,9 +1,8 @@
 import type { HealthProbe } from '../monitoring/types.ts';
 import type { DeployDeps } from './decisions.ts';
 import { announce, show } from './show.ts';
-import type { Catalog, Deployment, WatchPolicy, WatchState } from './types.ts';
+import { type Catalog, type Deployment, SYSTEM, type WatchPolicy, type WatchState } from './types.ts';
 
-const SYSTEM = { id: 'system', tenantId: '', name: 'Shipmate' };
 const AGAIN_MS = 5_000;
 
 function policyOf(catalog: Catalog, { environment, service }: Deployment): WatchPolicy | null {

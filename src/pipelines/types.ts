@@ -94,6 +94,8 @@ export interface RunStatus {
 /** A system that runs deploys. One instance per service binding, made by the adapter's factory. */
 export interface Pipeline {
   readonly kind: string;
+  /** Its name for people, "Azure DevOps"; the kind when it has none. */
+  readonly title?: string;
   readonly capabilities: PipelineCapabilities;
   /**
    * Starts a run and returns how to find it. Must be safe to call twice with the same key: the second call returns

@@ -196,6 +196,8 @@ const ADDED = {
   breakGlass: null,
   watch: null,
   command: null,
+  foreign: null,
+  rerun: null,
 } as const;
 
 /** A declared command brings no version. */

@@ -180,7 +180,7 @@ export interface JobData {
   /** A vendor said that something happened to these runs; `look`: also to runs that are not ours. */
   'pipeline.event': { connection: string; runs: string[]; look: boolean };
   /** Looks for runs of a service that chat did not start. */
-  'deploy.foreign': { service: string };
+  'deploy.foreign': { service: string; heard?: boolean };
   'audit.stream': { at: string };
   'audit.anchor': { at: string };
   /** `recover`: a POST of this card began some time ago; when its outcome was never recorded, it is posted anew. */

@@ -1,5 +1,6 @@
 import type { AccessDecision, AccessRequest, Person } from '../../src/access/types.ts';
 import { lookForDrift } from '../../src/deploys/drift.ts';
+import { createForeign, hear } from '../../src/deploys/foreign.ts';
 import { createDeployJobs } from '../../src/deploys/jobs.ts';
 import { createLaterJobs } from '../../src/deploys/later.ts';
 import { remindOfReview } from '../../src/deploys/reviews.ts';
@@ -14,7 +15,14 @@ import type {
 import { watch } from '../../src/deploys/watch.ts';
 import { createDeploys, type DeployRequest } from '../../src/deploys/workflow.ts';
 import { PipelineError } from '../../src/errors.ts';
-import type { Pipeline, RunStatus, TriggerRequest, Version, VersionSource } from '../../src/pipelines/types.ts';
+import type {
+  ForeignRun,
+  Pipeline,
+  RunStatus,
+  TriggerRequest,
+  Version,
+  VersionSource,
+} from '../../src/pipelines/types.ts';
 import { silentLogger } from '../contract/harness/deps.ts';
 import { person } from '../helpers/deployments.ts';
 import { createMemoryStore } from '../helpers/memory-store.ts';
@@ -37,7 +45,10 @@ export interface ScriptedPipeline extends Pipeline {
   runs: Map<string, RunStatus>;
   statusFails: PipelineError | null;
   cancelled: string[];
-  answers: [gate: string, approved: boolean][];
+  answers: [gate: string, approved: boolean, by: string][];
+  answerFails: PipelineError | null;
+  /** What the vendor lists. */
+  foreign: ForeignRun[];
 }
 
 export function scriptedPipeline({ idempotentTrigger = false } = {}): ScriptedPipeline {
@@ -53,6 +64,8 @@ export function scriptedPipeline({ idempotentTrigger = false } = {}): ScriptedPi
     statusFails: null,
     cancelled: [],
     answers: [],
+    answerFails: null,
+    foreign: [],
     async trigger(request) {
       pipeline.triggered.push(request);
       const what = pipeline.script.shift() ?? 'ok';
@@ -76,7 +89,11 @@ export function scriptedPipeline({ idempotentTrigger = false } = {}): ScriptedPi
       return structuredClone(status);
     },
     cancel: async ({ id }) => void pipeline.cancelled.push(id),
-    answer: async (_run, gate, answer) => void pipeline.answers.push([gate, answer.approved]),
+    async answer(_run, gate, { approved, by }) {
+      if (pipeline.answerFails) throw pipeline.answerFails;
+      pipeline.answers.push([gate, approved, by]);
+    },
+    recent: async () => pipeline.foreign,
     logs: async () => [],
     check: async () => [],
   };
@@ -154,6 +171,7 @@ export function createBench({
     ],
     pipeline,
     versions,
+    hears: false,
   };
   const rules = { hash: 'policy-1' };
   const services = new Map([[service.name, service]]);
@@ -181,6 +199,8 @@ export function createBench({
       commands,
       approvalsChannel: APPROVALS,
       opsChannel: OPS,
+      groupsWho: (permission) => [`g-${permission}`],
+      personOf: (login) => (login === 'octo-dana' ? person('dana') : null),
       whoMay: (permission) => (permission === 'break-glass' ? ['oncall'] : []),
       policyHash: (_service, name) => `${name}:${rules.hash}`,
     });
@@ -206,6 +226,8 @@ export function createBench({
   store.work('deploy.answer', later.answer);
   store.work('deploy.watch', ({ id }) => watch({ ...deps, health: { check: async () => seen.health } }, id));
   store.work('deploy.review', ({ id }) => remindOfReview(deps, id));
+  const foreign = createForeign(deps);
+  store.work('deploy.foreign', foreign.look);
   let origins = 0;
   const ask = (more: Partial<DeployRequest> = {}) => {
     origins += 1;
@@ -229,6 +251,8 @@ export function createBench({
   return {
     seen,
     drift: () => lookForDrift(deps),
+    look: (heard = true) => foreign.look({ service: 'storefront', heard }),
+    hear: (runs: string[], look = false) => hear(deps, { connection: 'c', runs, look }, () => ['storefront']),
     store,
     deploys,
     jobs,

@@ -314,7 +314,7 @@ describe('a run', () => {
     expect(await answer('robin')).toMatchObject({ ok: true });
     expect(await answer('alex', false)).toMatchObject({ code: 'GATE_UNKNOWN' });
     await bench.store.runDue();
-    expect(bench.pipeline.answers).toEqual([['canary', true]]);
+    expect(bench.pipeline.answers).toEqual([['canary', true, expect.any(String)]]);
   });
 });
 

@@ -43,6 +43,8 @@ export function deployment(more: Partial<Deployment> = {}): Deployment {
     breakGlass: null,
     watch: null,
     command: null,
+    foreign: null,
+    rerun: null,
     ...more,
   };
 }

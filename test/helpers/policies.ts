@@ -29,6 +29,8 @@ export function catalog(more: Partial<Catalog> = {}): Catalog {
     policyHash: () => '',
     groupName: (id) => id,
     whoMay: () => [],
+    groupsWho: () => [],
+    personOf: () => null,
     ...more,
   };
 }
