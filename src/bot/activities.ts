@@ -15,6 +15,7 @@ export interface ActivitiesDeps {
 
 /** Activities remembered to answer a redelivered one only once. What has an effect is guarded by the store itself. */
 const REMEMBERED = 10_000;
+const LONGEST_QUERY = 200;
 
 /**
  * The Bot Framework activity handler: sorts what comes in and hands it to the router. Edited messages, reactions and
@@ -57,6 +58,7 @@ export class ShipmateActivityHandler extends TeamsActivityHandler {
   protected override async onInvokeActivity(context: TurnContext): Promise<InvokeResponse> {
     const activity: ActivityLike = context.activity;
     // The SDK's own handlers of other invokes take their values for granted and fail on odd ones.
+    if (activity.name === 'application/search') return this.#search(activity);
     if (activity.name !== 'adaptiveCard/action') return { status: 501 };
     const incoming = this.#read(activity);
     await this.#remember(incoming.ref);
@@ -68,6 +70,16 @@ export class ShipmateActivityHandler extends TeamsActivityHandler {
       ...(activity.replyToId === undefined ? {} : { activityId: activity.replyToId }),
     });
     return { status: 200, body: answer };
+  }
+
+  /** Somebody types into a list of a form. The dataset is read by name only; what may be seen is decided anew. */
+  async #search(activity: ActivityLike): Promise<InvokeResponse> {
+    const { dataset, queryText } = object(activity.value) ?? {};
+    const query = {
+      dataset: typeof dataset === 'string' ? dataset.slice(0, LONGEST_QUERY) : '',
+      text: typeof queryText === 'string' ? queryText.slice(0, LONGEST_QUERY) : '',
+    };
+    return { status: 200, body: await this.#deps.router.search(this.#read(activity), query) };
   }
 
   async #onMessage(activity: ActivityLike): Promise<void> {

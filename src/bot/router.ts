@@ -1,7 +1,8 @@
 import type { Cards } from '../cards/index.ts';
 import { VERBS } from '../cards/types.ts';
+import type { Commands } from '../commands/index.ts';
 import { parse } from '../commands/parse.ts';
-import type { Action, Command, Reply, Turn } from '../commands/types.ts';
+import type { Reply, Turn } from '../commands/types.ts';
 import { baseOf } from '../conversations.ts';
 import type { Catalog } from '../deploys/types.ts';
 import { type ReasonCode, type Refusal, refuse, ShipmateError } from '../errors.ts';
@@ -13,7 +14,7 @@ import { plain } from './text.ts';
 import type { Connector, Outgoing } from './types.ts';
 
 export interface RouterDeps {
-  commands: { all(): readonly Command[]; actions: ReadonlyMap<string, Action> };
+  commands: Pick<Commands, 'all' | 'actions' | 'search'>;
   cards: Cards;
   catalog: () => Catalog;
   connector: Connector;
@@ -37,6 +38,8 @@ export interface Router {
   action(incoming: Incoming, click: Click): Promise<InvokeAnswer>;
   /** A click of a client that knows only Action.Submit: it comes as a message and is answered by one. */
   submit(incoming: Incoming, click: Click): Promise<void>;
+  /** Answers what somebody types into a list of a form (`application/search`). Never throws. */
+  search(incoming: Incoming, query: { dataset: string; text: string }): Promise<InvokeAnswer>;
   welcome(incoming: Incoming): Promise<void>;
 }
 
@@ -275,11 +278,25 @@ export function createRouter(deps: RouterDeps): Router {
     return false;
   };
 
+  const search: Router['search'] = async (incoming, { dataset, text }) => {
+    let results: Awaited<ReturnType<Commands['search']>> = null;
+    try {
+      results = await commands.search(turnOf(incoming, ''), dataset, text);
+    } catch (error) {
+      logger.error('a search failed', { dataset, error });
+    }
+    return {
+      statusCode: 200,
+      type: 'application/vnd.microsoft.search.searchResponse',
+      value: { results: results ?? [] },
+    };
+  };
+
   const welcome = async (incoming: Incoming): Promise<void> => {
     await postTo(incoming, incoming.place.base, { card: cards.welcome() });
   };
 
-  return { message, action, submit, welcome };
+  return { message, action, submit, search, welcome };
 }
 
 /** The token, and what a person typed: strings only, bounded. */

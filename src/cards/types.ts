@@ -50,6 +50,9 @@ export interface Card {
   summary: string;
 }
 
+/** Begins the name of a list of versions, before the service's. */
+export const VERSIONS_DATASET = 'versions/';
+
 export interface DeployFormInput {
   /** Services that the person may deploy, at least one. */
   services: readonly string[];
@@ -58,6 +61,8 @@ export interface DeployFormInput {
   environment?: string;
   /** Newest first; empty while no service is chosen or when the source failed (then a text input is shown). */
   versions: readonly Version[];
+  /** There are more than these: the list asks while somebody types. */
+  more?: boolean;
   version?: string;
   reason?: string;
   /** What was wrong with what was sent or typed, shown on top. */

@@ -45,6 +45,7 @@ export function deployCommands(deps: DeployCommandDeps): Command[] {
     if (!scope.ok) return { kind: 'refusal', refusal: scope };
     const picked = await pickLeniently(turn, scope, args);
     const { service } = picked;
+    const versions = service ? await versionsOf(service) : [];
     const environments = service
       ? (scope.services.get(service.name) ?? [])
       : [...new Set([...scope.services.values()].flat())];
@@ -56,7 +57,8 @@ export function deployCommands(deps: DeployCommandDeps): Command[] {
       card: cards.deployForm({
         services: [...scope.services.keys()],
         environments,
-        versions: service ? await versionsOf(service) : [],
+        versions,
+        more: versions.length >= OFFERED_VERSIONS,
         ...(service ? { service: service.name } : {}),
         ...(picked.environment ? { environment: picked.environment.name } : {}),
         ...(args.version === undefined ? {} : { version: args.version }),

@@ -7,7 +7,8 @@ import { type LockCommandDeps, lockCommands } from './locks.ts';
 import { type LogsCommandDeps, logsCommand } from './logs.ts';
 import { type RollbackCommandDeps, rollbackCommand } from './rollback.ts';
 import { type StatusCommandDeps, statusCommand } from './status.ts';
-import type { Action, Command } from './types.ts';
+import type { Action, Choice, Command, Turn } from './types.ts';
+import { createVersionSearch } from './version-search.ts';
 import { whoamiCommand } from './whoami.ts';
 import { type WhyCommandDeps, whyCommand } from './why.ts';
 
@@ -25,6 +26,8 @@ export interface Commands {
   /** Every command, in the order of help. Those of the configuration come and go with it. */
   all(): readonly Command[];
   actions: ReadonlyMap<string, Action>;
+  /** What a form offers while somebody types into a list: null for a list that is not there. */
+  search(turn: Turn, dataset: string, text: string): Promise<readonly Choice[] | null>;
 }
 
 /** To add one: a file here, a line below. */
@@ -48,5 +51,5 @@ export function createCommands(deps: CommandDeps): Commands {
   const actions = new Map(
     [...builtIn, ...last, { actions: declared.actions }].flatMap((each) => Object.entries(each.actions)),
   );
-  return { all, actions };
+  return { all, actions, search: createVersionSearch(deps) };
 }

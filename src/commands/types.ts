@@ -61,6 +61,12 @@ export interface Arguments {
 }
 export type ArgumentName = Exclude<keyof Arguments, 'inputs'>;
 
+/** One entry of a list. */
+export interface Choice {
+  title: string;
+  value: string;
+}
+
 export interface Command {
   name: string;
   /** Other words for it; none may be another command's name. */

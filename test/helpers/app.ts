@@ -6,6 +6,7 @@ import { Writable } from 'node:stream';
 import { type App, type AppOptions, createApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
 import { createLogger, createRedactor } from '../../src/logger.ts';
+import type { FakeCi } from '../fakes/ci/types.ts';
 import { type FakeTeams, type Person, startFakeTeams } from '../fakes/teams/index.ts';
 
 export const TENANT = '7e7a7000-0000-4000-8000-00000000aaaa';
@@ -53,6 +54,8 @@ export interface TestAppOptions extends Pick<AppOptions, 'now'> {
   promote?: string;
   /** More keys of production, begun with a comma. */
   production?: string;
+  /** A CI that the service is deployed with, instead of the small program. */
+  vendor?: { fake: FakeCi };
   /** Microsoft Graph instead of the static list. */
   graph?: { url: string; credential: NonNullable<AppOptions['credential']> };
 }
@@ -84,6 +87,13 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   chmodSync(program, 0o755);
   mkdirSync(path.join(folder, 'logs'));
   const file = path.join(folder, 'shipmate.yaml');
+  const fake = options.vendor?.fake;
+  // JSON is YAML.
+  const deploy = fake
+    ? JSON.stringify(fake.config.deploy)
+    : `{ command: "${program} {environment} {version} {sha} ${folder}", stages: [build, switch] }`;
+  const versions = fake ? JSON.stringify(fake.config.versions) : '{ git: ./repo }';
+  const connections = fake ? `connections: ${JSON.stringify({ [fake.kind]: fake.config.connection })}` : '';
   writeFileSync(
     file,
     `tenant: ${TENANT}
@@ -100,9 +110,10 @@ environments:
 services:
   storefront:
     team: web
-    deploy: { command: "${program} {environment} {version} {sha} ${folder}", stages: [build, switch] }
-    versions: { git: ./repo }
+    deploy: ${deploy}
+    versions: ${versions}
 logs: { files: "${folder}/logs/{service}-{environment}.jsonl" }
+${connections}
 ${options.yaml ?? ''}`,
   );
   const lines: string[] = [];

@@ -49,6 +49,19 @@ describe('answers', () => {
     expect(shown(await ask(line))).toMatch(expected);
   });
 
+  it('offers versions while somebody types, to those who may deploy', async () => {
+    const offered = await t.dana.types('versions/storefront', '1.');
+    expect(offered.map(({ value }) => value)).toEqual(['1.2.3', '1.1.0', '1.0.0']);
+    expect(offered[0]?.title).toMatch(/^1\.2\.3 \([0-9a-f]{7}/);
+    expect(await t.dana.types('versions/storefront', '')).toHaveLength(3);
+    expect(await t.dana.types('versions/storefront', '.*')).toEqual([]);
+    expect(await t.kim.types('versions/storefront', '1.')).toEqual([]);
+    for (const dataset of ['versions/', 'versions/other', 'people', '', 'versions/__proto__', 42, null])
+      expect(await t.dana.types(dataset, '1.')).toEqual([]);
+    for (const text of [null, 42, {}, 'x'.repeat(10_000), '\u0000'])
+      expect(Array.isArray(await t.dana.types('versions/storefront', text))).toBe(true);
+  });
+
   it('welcomes once', async () => {
     const before = t.teams.cards(t.robin.personal).length;
     await t.robin.installs();

@@ -66,6 +66,8 @@ export interface Person {
   /** Says something; in a channel or group after a mention of the bot. */
   says(text: string, where?: Place): Promise<Delivered>;
   /** Presses a button by its verb or title, with what was typed. */
+  /** Types into a list of a form that asks for more: what is offered. */
+  types(dataset: unknown, queryText: unknown): Promise<{ title: string; value: string }[]>;
   clicks(
     card: SentActivity,
     button: string,
@@ -275,6 +277,15 @@ export async function startFakeTeams(options: { tenant: string; appId: string })
           | undefined;
         if (!refresh) throw new Error('the card has no view of its own for anybody');
         return invoke(card, { verb: refresh.action.verb, data: refresh.action.data }, 'automatic');
+      },
+      types: async (dataset, queryText) => {
+        const value = { queryText, queryOptions: { skip: 0, top: 15 }, dataset };
+        const delivered = await deliver(activity({ type: 'invoke', name: 'application/search', value }));
+        if (delivered.status !== 200) throw new Error(`the search was answered ${delivered.status}`);
+        const answer = delivered.body as InvokeAnswer;
+        // Teams shows nothing of an answer of another type.
+        if (answer.type !== 'application/vnd.microsoft.search.searchResponse') throw new Error(answer.type);
+        return (answer.value as { results: { title: string; value: string }[] }).results;
       },
       installs: (where) => deliver(activity({ type: 'installationUpdate', action: 'add' }, where)),
       redelivers: (delivered, changes = {}) => deliver({ ...delivered.activity, ...changes }),
