@@ -90,6 +90,7 @@ export async function createApp(config: LoadedConfig, options: AppOptions = {}):
     kind: live.parts.directory.kind,
     memberOf: (...args) => live.parts.directory.memberOf(...args),
     isGuest: async (...args) => (await live.parts.directory.isGuest?.(...args)) ?? false,
+    size: (group) => live.parts.directory.size(group),
     check: () => live.parts.directory.check(),
   };
   const authoriser = createAuthoriser({

@@ -55,6 +55,8 @@ async function* lookAt(config: LoadedConfig, parts: Parts): AsyncGenerator<Findi
       return token ? [] : [{ level: 'error', message: 'The identity gave no token.' }];
     });
   yield* attempt('directory', `${parts.directory.kind} answers`, () => parts.directory.check());
+  for (const approval of approvalsOf(config))
+    yield* attempt(`${approval.where}: approve`, 'there are enough people', () => enough(parts, approval));
   for (const [name, connection] of parts.connections)
     yield* attempt(`connections.${name}`, `${connection.kind} answers`, () => connection.check());
   for (const { environments, name, pipeline, versions } of parts.catalog.services.values()) {
@@ -70,6 +72,47 @@ async function* lookAt(config: LoadedConfig, parts: Parts): AsyncGenerator<Findi
   }
   const { source } = parts;
   if (source !== null) yield* attempt('logs', `${source.kind} answers`, () => source.check());
+}
+
+interface AskedFor {
+  where: string;
+  groups: readonly { id: string; name: string }[];
+  count: number;
+}
+
+/** Every approval that is asked for, once: most services share theirs. */
+function approvalsOf({ access, services }: LoadedConfig): AskedFor[] {
+  const found = new Map<string, AskedFor>();
+  for (const { environments, name: service } of services)
+    for (const { approval, name } of environments) {
+      if (approval === null) continue;
+      const key = JSON.stringify([name, approval.groups, approval.count]);
+      const groups = approval.groups.map((id) => ({ id, name: access.groupNames[id] ?? id }));
+      if (!found.has(key)) found.set(key, { where: `${service} on ${name}`, groups, count: approval.count });
+    }
+  return [...found.values()];
+}
+
+/** An approval that nobody could ever give is found here, not at three in the morning. */
+async function enough({ directory }: Parts, { count, groups }: AskedFor): Promise<Checks> {
+  const sizes = await Promise.all(groups.map(({ id }) => directory.size(id)));
+  const missing = groups.filter((_, at) => sizes[at] === null).map(({ name }) => name);
+  if (missing.length > 0)
+    return [
+      {
+        level: 'error',
+        message: `There is no group ${missing.join(' and no ')} in the directory. Correct its object id.`,
+      },
+    ];
+  // Somebody may be in two of them, so this is at most.
+  const people = sizes.reduce((sum: number, size) => sum + (size ?? 0), 0);
+  if (people >= count) return [];
+  const names = groups.map(({ name }) => name).join(' or ');
+  const message =
+    people === 0
+      ? `Nobody is in ${names}, so nobody could ever approve.`
+      : `${count} approvals are asked for, and at most ${people} ${people === 1 ? 'person is' : 'people are'} in ${names}.`;
+  return [{ level: 'error', message }];
 }
 
 async function* attempt(subject: string, well: string, check: () => Promise<Checks>): AsyncGenerator<Finding> {

@@ -15,6 +15,11 @@ export interface Directory {
    * @throws DirectoryError when the directory cannot answer; the caller denies.
    */
   isGuest?(person: Person, options?: { fresh?: boolean }): Promise<boolean>;
+  /**
+   * How many people are in a group, transitively; null when there is no such group. For `shipmate check --online`.
+   * @throws DirectoryError when the directory cannot answer
+   */
+  size(group: string): Promise<number | null>;
   /** One finding per thing that is wrong, for `shipmate check --online`; empty when all is well. */
   check(): Promise<readonly { level: 'error' | 'warning'; message: string }[]>;
 }

@@ -24,6 +24,7 @@ function setUp(answers: Partial<Directory> = {}) {
       asked.push({ groups, fresh: options?.fresh });
       return new Set(groups.filter((group) => group === 'g-web'));
     },
+    size: async () => 0,
     check: async () => [],
     ...answers,
   };

@@ -43,6 +43,10 @@ async function look(text: string, refuse = false): Promise<Finding[]> {
   for await (const finding of lookOnline(loadConfig(file, ENV), io, open)) findings.push(finding);
   return findings;
 }
+const matching = ({ message, ...rest }: { level: string; subject: string; message: RegExp }) => ({
+  ...rest,
+  message: expect.stringMatching(message),
+});
 const levels = (findings: readonly Finding[]) => findings.map(({ level, subject }) => `${level} ${subject}`);
 
 describe('check --online', () => {
@@ -53,6 +57,7 @@ describe('check --online', () => {
       'ok store',
       'ok credentials',
       'error directory',
+      'error storefront on production: approve',
       expect.stringMatching(/^(error|warning) storefront: deploy$/),
       'error storefront: versions',
       expect.stringMatching(/^(error|warning|ok) logs$/),
@@ -78,6 +83,34 @@ describe('check --online', () => {
         'warning storefront on production: version-url',
       ]),
     );
+  });
+
+  it('counts the approvers in the directory', async () => {
+    const group = (digit: string) => `00000000-0000-4000-8000-00000000000${digit}`;
+    const people = (...groups: string[]) =>
+      graph.set({ id: `10000000-0000-4000-8000-00000000000${groups.length}`, groups: groups.map(group) });
+    const approve = (who: string) =>
+      look(
+        LEAST.replace('production: }', `production: { approve: ${who} } }`).replace(
+          /groups: .*\n/,
+          `groups: { web: ${group('1')}, leads: ${group('2')}, sec: ${group('3')} }\n`,
+        ),
+      ).then((findings) => findings.filter(({ subject }) => subject.endsWith(': approve')));
+    const subject = 'storefront on production: approve';
+    expect(await approve('leads')).toMatchObject(
+      [{ level: 'error', subject, message: /no group leads/ }].map(matching),
+    );
+    graph.emptyGroups.add(group('2'));
+    expect(await approve('leads')).toMatchObject(
+      [{ level: 'error', subject, message: /Nobody is in leads/ }].map(matching),
+    );
+    people('2', '3');
+    expect(await approve('leads')).toEqual([{ level: 'ok', subject, message: 'there are enough people' }]);
+    expect(await approve('{ from: [leads, sec], count: 3 }')).toMatchObject(
+      [{ level: 'error', subject, message: /at most 2 people are in leads or sec/ }].map(matching),
+    );
+    graph.always = { status: 403 };
+    expect(await approve('leads')).toMatchObject([{ level: 'error', subject, message: /admin consent/ }].map(matching));
   });
 
   it('keeps secrets and the talk of an SDK out', async () => {

@@ -53,6 +53,13 @@ describe.each(directories)('directory %s', (kind, open) => {
     expect(await opened.directory.check()).toEqual([]);
   });
 
+  it('counts the people of a group', async () => {
+    expect(await opened.directory.size(group(1))).toBe(1);
+    expect(await opened.directory.size(group(2))).toBe(2);
+    // A fixed list knows no groups, only people in them.
+    expect(await opened.directory.size(group(99))).toBe(kind === 'graph' ? null : 0);
+  });
+
   it('answers the groups that were asked for, no others', async () => {
     for (const fresh of [false, true, false]) {
       expect(await memberOf(person(1), [group(1), group(2), group(3)], fresh)).toEqual([group(1), group(2)]);

@@ -16,6 +16,7 @@ export function createStaticDirectory(people: readonly StaticPerson[]): Director
       const mine = byId.get(person.id.toLowerCase());
       return new Set(groups.filter((group) => mine?.has(group)));
     },
+    size: async (group) => [...byId.values()].filter((groups) => groups.has(group)).length,
     check: async () =>
       byId.size === 0 ? [{ level: 'error', message: 'The list of people is empty, so nobody may do anything.' }] : [],
   };

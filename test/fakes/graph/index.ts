@@ -31,6 +31,8 @@ export interface FakeGraph {
   always: Fault | null;
   /** Waits for this before each answer. */
   gate: Promise<void> | null;
+  /** Groups that are there without members. */
+  emptyGroups: Set<string>;
   /** Takes the current token back: 401 until a new one is asked for. */
   revoke(): void;
   set(user: FakeUser): void;
@@ -65,6 +67,16 @@ export async function startFakeGraph(users: readonly FakeUser[]): Promise<FakeGr
     const refuse = (status: number, code: string) => send(status, { error: { code, message: code } });
     if (fault) return send(fault.status, fault.body ?? { error: { code: 'fault' } }, fault.headers);
     if (request.headers.authorization !== `Bearer ${token()}`) return refuse(401, 'InvalidAuthenticationToken');
+    const [, group] =
+      /^\/v1\.0\/groups\/([^/]+)\/transitiveMembers\/microsoft\.graph\.user\/\$count$/.exec(url.pathname) ?? [];
+    if (group !== undefined) {
+      if (request.method !== 'GET') return refuse(405, 'MethodNotAllowed');
+      if (request.headers.consistencylevel !== 'eventual') return refuse(400, 'Request_UnsupportedQuery');
+      if (!String(request.headers.accept).includes('text/plain')) return refuse(415, 'UnsupportedMediaType');
+      const members = [...people.values()].filter(({ groups }) => groups.some((each) => each.toLowerCase() === group));
+      if (members.length === 0 && !fake.emptyGroups.has(group)) return refuse(404, 'Request_ResourceNotFound');
+      return send(200, `\uFEFF${members.length}`, { 'content-type': 'text/plain' });
+    }
     const [, id = '', method = ''] = /^\/v1\.0\/users\/([^/]+)(\/checkMemberGroups)?$/.exec(url.pathname) ?? [];
     if (id === '') return refuse(400, 'BadRequest');
     if (!GUID.test(id)) return refuse(400, 'Request_BadRequest');
@@ -108,6 +120,7 @@ export async function startFakeGraph(users: readonly FakeUser[]): Promise<FakeGr
     faults: [],
     always: null,
     gate: null,
+    emptyGroups: new Set(),
     revoke: () => {
       generation += 1;
     },
