@@ -27,6 +27,8 @@ type Failure = Exclude<SendResult, { kind: 'sent' }>;
 
 const TIMEOUT_MS = 10_000;
 const UPDATE_TRIES = 3;
+/** Teams gives at least 50 at once, whatever is asked for. */
+const MEMBERS_PAGE = 100;
 const FIRST_BACKOFF_MS = 500;
 const LONGEST_BACKOFF_MS = 30_000;
 // The request was not written: nobody can have acted on it.
@@ -50,7 +52,12 @@ export function createConnector(options: ConnectorOptions): Connector {
   const throttle = createThrottle(now);
   let failures = 0;
 
-  const call = async (ref: ConversationRef, method: 'POST' | 'PUT', path: string, body: unknown): Promise<Outcome> => {
+  const call = async (
+    ref: ConversationRef,
+    method: 'GET' | 'POST' | 'PUT',
+    path: string,
+    body?: unknown,
+  ): Promise<Outcome> => {
     // A reference may be older than the configuration: the token goes to nobody else.
     if (!mayCall(ref.serviceUrl))
       return { kind: 'answer', status: 403, retryAfterMs: null, body: 'the service URL is not allowed' };
@@ -72,7 +79,7 @@ export function createConnector(options: ConnectorOptions): Connector {
   };
 
   const send = async (
-    method: 'POST' | 'PUT',
+    method: 'GET' | 'POST' | 'PUT',
     url: string,
     body: unknown,
     authorization: string | null,
@@ -83,7 +90,7 @@ export function createConnector(options: ConnectorOptions): Connector {
         method,
         signal: AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS),
         headers: { 'content-type': 'application/json', ...(authorization === null ? {} : { authorization }) },
-        body: JSON.stringify(body),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       const text = await answer.body.text();
       const seconds = Number(answer.headers['retry-after']);
@@ -209,8 +216,30 @@ export function createConnector(options: ConnectorOptions): Connector {
       options.onCall?.('open', result.kind);
       return result;
     },
+    async members(ref, most) {
+      const path = `/v3/conversations/${encodeURIComponent(ref.conversationId)}/pagedmembers?pageSize=${MEMBERS_PAGE}`;
+      const found: string[] = [];
+      let token = '';
+      do {
+        const next = token === '' ? '' : `&continuationToken=${encodeURIComponent(token)}`;
+        const outcome = await call(ref, 'GET', `${path}${next}`);
+        if (outcome.kind !== 'answer' || outcome.status !== 200) return null;
+        const page = pageOf(outcome.body);
+        if (page === null) return null;
+        found.push(...page.members);
+        token = page.token;
+      } while (token !== '' && found.length <= most);
+      return found.length > most ? null : found;
+    },
     close: () => agent.close(),
   };
+}
+
+/** Source: Bot Connector API, GetConversationPagedMembers. */
+function pageOf(body: unknown): { members: string[]; token: string } | null {
+  if (typeof body !== 'object' || body === null || !('members' in body) || !Array.isArray(body.members)) return null;
+  const token = 'continuationToken' in body && typeof body.continuationToken === 'string' ? body.continuationToken : '';
+  return { members: body.members.flatMap((member) => field(member, 'id') ?? []), token };
 }
 
 function parse(text: string): unknown {

@@ -2,7 +2,8 @@ import type { Cards } from '../cards/index.ts';
 import { baseOf } from '../conversations.ts';
 import type { DeployView } from '../deploys/types.ts';
 import type { Logger } from '../logger.ts';
-import type { OutboxRow, Store } from '../store/types.ts';
+import type { ConversationRef, OutboxRow, Store } from '../store/types.ts';
+import { createRoster } from './roster.ts';
 import { plain } from './text.ts';
 import type { Connector, Outgoing, SendResult } from './types.ts';
 
@@ -29,6 +30,7 @@ const OUTCOME_MS = 15_000;
  */
 export function createOutboxFlush(deps: OutboxDeps): (data: { key: string; recover?: true }) => Promise<void> {
   const { connector, logger, store } = deps;
+  const roster = createRoster(connector, deps.now);
   const lanes = new Map<string, Promise<void>>();
   /** Cards whose answer was lost to this process: they may be there. */
   const unanswered = new Set<string>();
@@ -51,7 +53,7 @@ export function createOutboxFlush(deps: OutboxDeps): (data: { key: string; recov
       return;
     }
     if ([thread, before].some(isOnItsWay)) return again(key, THREAD_WAIT_MS);
-    const message = await content(row);
+    const message = await content(row, ref);
     if (!message) return kill(row, 'What it shows is gone.');
     if (row.activityId !== null) {
       // A message is said once; only cards are edited.
@@ -135,16 +137,29 @@ export function createOutboxFlush(deps: OutboxDeps): (data: { key: string; recov
   const again = (key: string, delayMs: number): Promise<void> =>
     store.transaction((tx) => tx.jobs.send('outbox.flush', { key }, { delayMs, singletonKey: key }));
 
-  const content = async (row: OutboxRow): Promise<Outgoing | null> => {
+  const content = async (row: OutboxRow, ref: ConversationRef): Promise<Outgoing | null> => {
     const { payload } = row;
     if (payload.kind === 'message') return { text: plain(payload.text), summary: payload.text.slice(0, 200) };
     const view = await deps.view(payload.id, payload.audience);
     if (!view) return null;
-    // In the approvals channel the requester sees their own view, without buttons that they may not press.
-    const own = payload.audience === 'approvals' ? view.deployment.requestedBy.channelUserId : undefined;
+    const viewers = payload.audience === 'approvals' ? await viewersOf(view, ref) : [];
     return {
-      card: deps.cards.deployment({ view, now: deps.now(), ...(own === undefined ? {} : { refreshUserIds: [own] }) }),
+      card: deps.cards.deployment({
+        view,
+        now: deps.now(),
+        ...(viewers.length === 0 ? {} : { refreshUserIds: viewers }),
+      }),
     };
+  };
+
+  /**
+   * Who sees a view of their own in the approvals channel, without buttons that they may not press: everybody where they are
+   * few enough, else the requester. Whatever a card shows, a click is decided anew.
+   */
+  const viewersOf = async ({ deployment }: DeployView, ref: ConversationRef): Promise<readonly string[]> => {
+    const own = deployment.requestedBy.channelUserId;
+    const everybody = deployment.state === 'awaiting_approval' ? await roster(ref) : null;
+    return everybody ?? (own === undefined ? [] : [own]);
   };
 
   /** One at a time per card: two edits in flight could arrive in the wrong order. */

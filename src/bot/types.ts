@@ -38,5 +38,9 @@ export interface Connector {
     near: ConversationRef,
     person: { id: string; channelUserId?: string },
   ): Promise<{ kind: 'opened'; conversationId: string } | Exclude<SendResult, { kind: 'sent' }>>;
+  /**
+   * Channel ids ("29:...") of the people in a conversation; null when there are more than `most`, or nobody can say.
+   */
+  members(ref: ConversationRef, most: number): Promise<readonly string[] | null>;
   close(): Promise<void>;
 }

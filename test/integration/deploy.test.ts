@@ -144,6 +144,33 @@ describe('production', () => {
     await t.alex.clicks(asked, 'deploy.reject', { reason: 'done with it' });
   });
 
+  it('gives everybody in a channel of sixty a view of their own, and a plain working card to a larger one', async () => {
+    const others = (count: number) => Array.from({ length: count }, (_, at) => `29:other-${at}`);
+    const people = [t.dana, t.alex, t.robin, t.kim].map(({ id }) => `29:${id}`);
+    const askFor = async () => {
+      await t.dana.clicks(await toConfirmation(), 'deploy.confirm');
+      return pendingIn(APPROVALS_CHANNEL);
+    };
+    const viewersOf = (card: SentActivity) => (cardContent(card).refresh as { userIds: string[] }).userIds;
+    t.teams.state.rosters.set(APPROVALS_CHANNEL, [...people, ...others(56)]);
+    // The channel was asked who is there a moment ago, when nobody could say.
+    await t.restart();
+    const small = await askFor();
+    expect(viewersOf(small)).toHaveLength(60);
+    expect(viewersOf(small)).toEqual(expect.arrayContaining(people));
+    expect(actionTitles((await t.alex.views(small)).value)).toContain('Approve 1.2.3 for production');
+    for (const nobody of [t.dana, t.kim])
+      expect(actionTitles((await nobody.views(small)).value ?? {})).not.toContain('Approve 1.2.3 for production');
+    await t.alex.clicks(small, 'deploy.reject', { reason: 'next' });
+
+    t.teams.state.rosters.set(APPROVALS_CHANNEL, [...people, ...others(57)]);
+    await t.restart();
+    const large = await askFor();
+    expect(viewersOf(large)).toEqual([`29:${t.dana.id}`]);
+    expect(actionTitles(cardContent(large))).toContain('Approve 1.2.3 for production');
+    await t.alex.clicks(large, 'deploy.reject', { reason: 'done with it' });
+  });
+
   it('goes after a mention in the channel too, and stays in its thread', async () => {
     const delivered = await t.dana.says('/deploy version=1.2.3 environment=production', {
       kind: 'channel',

@@ -24,6 +24,8 @@ export interface ConnectorState {
   /** What a call was refused for: a bug of the bot. */
   complaints: string[];
   opened: Map<string, string>;
+  /** Who is in a channel, by its id. */
+  rosters: Map<string, readonly string[]>;
 }
 
 export interface Answer {
@@ -47,7 +49,15 @@ const ACTIVITY_FIELDS = new Set([
 ]);
 
 export function newConnectorState(): ConnectorState {
-  return { activities: [], calls: [], troubles: [], forbidden: new Set(), complaints: [], opened: new Map() };
+  return {
+    activities: [],
+    calls: [],
+    troubles: [],
+    forbidden: new Set(),
+    complaints: [],
+    opened: new Map(),
+    rosters: new Map(),
+  };
 }
 
 /** Answers one call. Takes it before trouble strikes when the trouble is `cut`. */
@@ -67,6 +77,10 @@ export function answerCall(state: ConnectorState, method: string, path: string, 
 function take(state: ConnectorState, method: string, path: string, body: unknown): Answer {
   const parts = path.split('/').filter(Boolean).map(decodeURIComponent);
   const [version, conversations, conversation = '', activities, activityId] = parts;
+  if (version === 'v3' && conversations === 'conversations' && method === 'GET')
+    return parts[3]?.startsWith('pagedmembers') === true
+      ? membersOf(state, conversation, path)
+      : complain(state, 404, `no such call: ${method} ${path}`);
   if (version !== 'v3' || conversations !== 'conversations' || !isRecord(body))
     return complain(state, 404, `no such call: ${method} ${path}`);
   if (conversation === '' && method === 'POST') return open(state, body);
@@ -85,6 +99,16 @@ function take(state: ConnectorState, method: string, path: string, body: unknown
   const id = nextId(state);
   state.activities.push({ id, conversation, activity: body, edits: 0 });
   return { status: 201, body: { id } };
+}
+
+/** Pages of 50, as Teams gives them at least. */
+function membersOf(state: ConnectorState, conversation: string, path: string): Answer {
+  const people = state.rosters.get(conversation);
+  if (!people) return { status: 403, body: { error: { code: 'BotNotInConversationRoster' } } };
+  const from = Number(new URL(path, 'http://teams').searchParams.get('continuationToken') ?? 0);
+  const members = people.slice(from, from + 50).map((id) => ({ id, name: id, userPrincipalName: `${id}@corp` }));
+  const more = from + 50 < people.length;
+  return { status: 200, body: { members, ...(more ? { continuationToken: String(from + 50) } : {}) } };
 }
 
 function open(state: ConnectorState, body: Record<string, unknown>): Answer {

@@ -65,9 +65,9 @@ export interface Person {
   personal: string;
   /** Says something; in a channel or group after a mention of the bot. */
   says(text: string, where?: Place): Promise<Delivered>;
-  /** Presses a button by its verb or title, with what was typed. */
   /** Types into a list of a form that asks for more: what is offered. */
   types(dataset: unknown, queryText: unknown): Promise<{ title: string; value: string }[]>;
+  /** Presses a button by its verb or title, with what was typed. */
   clicks(
     card: SentActivity,
     button: string,
