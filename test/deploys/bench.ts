@@ -25,7 +25,7 @@ import type {
 } from '../../src/pipelines/types.ts';
 import { silentLogger } from '../contract/harness/deps.ts';
 import { person } from '../helpers/deployments.ts';
-import { createMemoryStore } from '../helpers/memory-store.ts';
+import { createMemoryStore, type MemoryStore } from '../helpers/memory-store.ts';
 import { approval, catalog as emptyCatalog, environment as environmentOf } from '../helpers/policies.ts';
 
 export const START = Date.parse('2026-11-24T12:00:00.000Z');
@@ -113,15 +113,18 @@ export function createBench({
   count = 1,
   staging = {},
   production = {},
+  openStore,
 }: {
   idempotentTrigger?: boolean;
   count?: number;
   staging?: Partial<EnvironmentPolicy>;
   production?: Partial<EnvironmentPolicy>;
+  /** Another store than the one in memory, on the bench's clock. */
+  openStore?: (now: () => Date) => MemoryStore;
 } = {}) {
   let clock = START;
   const now = () => new Date(clock);
-  const store = createMemoryStore({ now });
+  const store = openStore?.(now) ?? createMemoryStore({ now });
   const pipeline = scriptedPipeline({ idempotentTrigger });
   const tags = new Map<string, string>([
     ['1.0.0', sha('0')],

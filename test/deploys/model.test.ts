@@ -3,6 +3,8 @@ import fc from 'fast-check';
 import { verifyChain } from '../../src/audit/chain.ts';
 import { type Deployment, FINAL_STATES, HOLDING_STATES } from '../../src/deploys/types.ts';
 import { person } from '../helpers/deployments.ts';
+import { createHybridStore } from '../helpers/hybrid-store.ts';
+import { describeStore, openTestStore } from '../helpers/store.ts';
 import { createBench } from './bench.ts';
 
 /**
@@ -30,6 +32,8 @@ interface Model {
 interface Real {
   bench: Bench;
   counted: { commands: number };
+  /** Closes the store and opens it again. */
+  restart: () => Promise<void>;
 }
 
 const may = (model: Model, name: string, right: string) => !model.without.has(`${name} ${right}`);
@@ -197,7 +201,7 @@ class Lock implements fc.AsyncCommand<Model, Real> {
 
 /** Time goes by: jobs run, runs end or not, the configuration's rules change. */
 class World implements fc.AsyncCommand<Model, Real> {
-  readonly what: 'jobs' | 'end' | 'fail' | 'time' | 'rules' | 'directory';
+  readonly what: 'jobs' | 'end' | 'fail' | 'time' | 'rules' | 'directory' | 'restart';
   readonly minutes: number;
   constructor(what: World['what'], minutes: number) {
     this.what = what;
@@ -206,6 +210,7 @@ class World implements fc.AsyncCommand<Model, Real> {
   check = () => true;
   async run(model: Model, real: Real): Promise<void> {
     const { bench } = real;
+    if (this.what === 'restart') await real.restart();
     if (this.what === 'time') bench.tick(this.minutes * MINUTE);
     if (this.what === 'rules') bench.rules.hash = `policy-${this.minutes % 3}`;
     if (this.what === 'directory') bench.directory.down = !bench.directory.down;
@@ -227,68 +232,118 @@ class World implements fc.AsyncCommand<Model, Real> {
   toString = () => `${this.what} ${this.minutes}`;
 }
 
+const name = fc.constantFrom(...PEOPLE);
+const place = fc.constantFrom('staging', 'production');
+const which = fc.nat({ max: 12 });
+const COMMANDS = [
+  fc
+    .tuple(
+      name,
+      place,
+      fc.constantFrom(...VERSIONS),
+      fc.nat({ max: 40 }),
+      fc.nat({ max: 9 }).map((n) => n === 0),
+    )
+    .map((args) => new Ask(...args)),
+  fc
+    .tuple(name, which, fc.constantFrom<'approve' | 'reject'>('approve', 'approve', 'approve', 'reject'))
+    .map((args) => new Decide(...args)),
+  fc.tuple(name, fc.constantFrom(...RIGHTS)).map((args) => new Right(...args)),
+  fc.tuple(name, which).map((args) => new Cancel(...args)),
+  fc.tuple(name, place, fc.boolean()).map((args) => new Lock(...args)),
+  fc
+    .tuple(
+      fc.constantFrom<World['what']>('jobs', 'jobs', 'end', 'end', 'fail', 'time', 'rules', 'directory'),
+      fc.integer({ min: 1, max: 300 }),
+    )
+    .map((args) => new World(...args)),
+];
+const restarts = fc.constant(null).map(() => new World('restart', 0));
+
+interface Seen {
+  counted: { commands: number };
+  reached: Set<string>;
+}
+
+/** One history from an empty store to a quiet end, where nothing is stuck and the audit is whole. */
+async function play(
+  bench: Bench,
+  history: Iterable<fc.AsyncCommand<Model, Real>>,
+  { counted, reached }: Seen,
+  restart: () => Promise<void> = async () => {},
+): Promise<void> {
+  await bench.knowApprovals();
+  const model: Model = { without: new Set(), origins: new Map(), approvals: new Map(), done: 0 };
+  await fc.asyncModelRun(() => ({ model, real: { bench, counted, restart } }), history);
+  // In the end nothing is stuck: everybody may again, every run ends, and time goes by.
+  bench.directory.down = false;
+  for (const { environment, service } of await bench.deploys.locks())
+    await bench.store.transaction((tx) => tx.locks.remove(service, environment));
+  for (let turn = 0; turn < 40; turn += 1) {
+    for (const it of all(bench).filter(({ state }) => state === 'running')) await bench.finish(it.id);
+    bench.tick(10 * MINUTE);
+    await bench.store.runDue();
+  }
+  for (const it of all(bench)) {
+    reached.add(it.state);
+    expect(FINAL_STATES).toContain(it.state);
+  }
+  const { audit } = bench.store.snapshot();
+  expect((await verifyChain(audit)).ok).toBe(true);
+  const people = audit.filter(({ actor, outcome }) => outcome === 'done' && actor.id !== 'system');
+  expect(people.length).toBeGreaterThanOrEqual(model.done);
+}
+
+const CONCURRENCY = fc.constantFrom('queue', 'latest', 'reject');
+const COUNT = fc.integer({ min: 1, max: 2 });
+const nothingSeen = (): Seen => ({ counted: { commands: 0 }, reached: new Set() });
+
 it('holds over random histories', async () => {
-  const name = fc.constantFrom(...PEOPLE);
-  const place = fc.constantFrom('staging', 'production');
-  const which = fc.nat({ max: 12 });
-  const commands = [
-    fc
-      .tuple(
-        name,
-        place,
-        fc.constantFrom(...VERSIONS),
-        fc.nat({ max: 40 }),
-        fc.nat({ max: 9 }).map((n) => n === 0),
-      )
-      .map((args) => new Ask(...args)),
-    fc
-      .tuple(name, which, fc.constantFrom<'approve' | 'reject'>('approve', 'approve', 'approve', 'reject'))
-      .map((args) => new Decide(...args)),
-    fc.tuple(name, fc.constantFrom(...RIGHTS)).map((args) => new Right(...args)),
-    fc.tuple(name, which).map((args) => new Cancel(...args)),
-    fc.tuple(name, place, fc.boolean()).map((args) => new Lock(...args)),
-    fc
-      .tuple(
-        fc.constantFrom<World['what']>('jobs', 'jobs', 'end', 'end', 'fail', 'time', 'rules', 'directory'),
-        fc.integer({ min: 1, max: 300 }),
-      )
-      .map((args) => new World(...args)),
-  ];
-  const counted = { commands: 0 };
-  const reached = new Set<string>();
+  const seen = nothingSeen();
   await fc.assert(
     fc.asyncProperty(
-      fc.commands(commands, { size: '+2', maxCommands: 120 }),
-      fc.constantFrom('queue', 'latest', 'reject'),
-      fc.integer({ min: 1, max: 2 }),
-      async (history, concurrency, count) => {
-        const bench = createBench({ count, staging: { concurrency }, production: { concurrency } });
-        await bench.knowApprovals();
-        const model: Model = { without: new Set(), origins: new Map(), approvals: new Map(), done: 0 };
-        await fc.asyncModelRun(() => ({ model, real: { bench, counted } }), history);
-        // In the end nothing is stuck: everybody may again, every run ends, and time goes by.
-        bench.directory.down = false;
-        for (const { environment, service } of await bench.deploys.locks())
-          await bench.store.transaction((tx) => tx.locks.remove(service, environment));
-        for (let turn = 0; turn < 40; turn += 1) {
-          for (const it of all(bench).filter(({ state }) => state === 'running')) await bench.finish(it.id);
-          bench.tick(10 * MINUTE);
-          await bench.store.runDue();
-        }
-        for (const it of all(bench)) {
-          reached.add(it.state);
-          expect(FINAL_STATES).toContain(it.state);
-        }
-        const { audit } = bench.store.snapshot();
-        expect((await verifyChain(audit)).ok).toBe(true);
-        const people = audit.filter(({ actor, outcome }) => outcome === 'done' && actor.id !== 'system');
-        expect(people.length).toBeGreaterThanOrEqual(model.done);
-      },
+      fc.commands(COMMANDS, { size: '+2', maxCommands: 120 }),
+      CONCURRENCY,
+      COUNT,
+      (history, concurrency, count) =>
+        play(createBench({ count, staging: { concurrency }, production: { concurrency } }), history, seen),
     ),
     { numRuns: 220 },
   );
-  expect(counted.commands).toBeGreaterThanOrEqual(10_000);
-  expect([...reached]).toEqual(
+  expect(seen.counted.commands).toBeGreaterThanOrEqual(10_000);
+  expect([...seen.reached]).toEqual(
     expect.arrayContaining(['succeeded', 'failed', 'cancelled', 'rejected', 'expired', 'blocked']),
   );
 }, 240_000);
+
+for (const kind of ['pglite', 'postgres'] as const)
+  describeStore(kind, 'a sample of the histories, with restarts', () => {
+    it('holds on the real store too', async () => {
+      const seen = nothingSeen();
+      await fc.assert(
+        fc.asyncProperty(
+          fc.commands([...COMMANDS, restarts], { size: '+1', maxCommands: 60 }),
+          CONCURRENCY,
+          COUNT,
+          async (history, concurrency, count) => {
+            const opened = await openTestStore(kind);
+            try {
+              let restart = async () => {};
+              const openStore = (now: () => Date) => {
+                const hybrid = createHybridStore(opened, { now });
+                restart = hybrid.restart;
+                return hybrid;
+              };
+              const bench = createBench({ count, staging: { concurrency }, production: { concurrency }, openStore });
+              await play(bench, history, seen, () => restart());
+            } finally {
+              await opened.close();
+            }
+          },
+        ),
+        // Shrinking on a real store takes minutes: the seed is printed, and the store in memory is faster at it.
+        { numRuns: 5, endOnFailure: true },
+      );
+      expect(seen.counted.commands).toBeGreaterThanOrEqual(50);
+    }, 240_000);
+  });
