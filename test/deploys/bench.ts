@@ -259,6 +259,7 @@ export function createBench({
     store,
     deploys,
     jobs,
+    later,
     pipeline,
     services,
     tags,

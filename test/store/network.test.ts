@@ -6,15 +6,23 @@ import { silentLogger, until } from '../contract/harness/deps.ts';
 import { describeStore, openTestStore } from '../helpers/store.ts';
 
 /** A way to the database on which everything can fall silent: no answer, no refusal, as when a cable is cut. */
-async function openWay(url: string): Promise<{ url: string; silent(is: boolean): void; close(): Promise<void> }> {
+async function openWay(
+  url: string,
+): Promise<{ url: string; silent(is: boolean): void; slow(ms: number): void; close(): Promise<void> }> {
   const { hostname, port } = new URL(url);
   const pairs: [net.Socket, net.Socket][] = [];
   let cut = false;
+  let slowness = 0;
+  const pass = (data: Buffer, on: net.Socket): void => {
+    if (cut) return;
+    if (slowness === 0) on.write(data);
+    else setTimeout(() => on.destroyed || on.write(data), slowness);
+  };
   const server = net.createServer((from) => {
     const to = net.connect(Number(port), hostname);
     pairs.push([from, to]);
-    from.on('data', (data) => void (cut || to.write(data)));
-    to.on('data', (data) => void (cut || from.write(data)));
+    from.on('data', (data) => pass(data, to));
+    to.on('data', (data) => pass(data, from));
     for (const [one, other] of [
       [from, to],
       [to, from],
@@ -32,6 +40,9 @@ async function openWay(url: string): Promise<{ url: string; silent(is: boolean):
     url: through.href,
     silent: (is) => {
       cut = is;
+    },
+    slow: (ms) => {
+      slowness = ms;
     },
     close: async () => {
       for (const pair of pairs) for (const socket of pair) socket.destroy();
@@ -80,6 +91,43 @@ describeStore('postgres', 'a network that falls silent', () => {
       await opened.transaction((tx) => tx.settings.set('k', 'y'));
     } finally {
       await Promise.all([store?.stop({ graceMs: 1_000 }), way.close()]);
+      await bench.close();
+    }
+  }, 60_000);
+});
+
+describeStore('postgres', 'a database that is slow', () => {
+  it('takes its time, and does everything once', async () => {
+    const bench = await openTestStore('postgres');
+    const way = await openWay(bench.url ?? '');
+    const store = await createStore({ url: way.url, dataDir: bench.dataDir, logger: silentLogger, pool: 3 });
+    try {
+      const done: string[] = [];
+      store.work('deploy.trigger', async ({ id }) => void done.push(id));
+      await store.start();
+      // A fifth of a second for every word there and back.
+      way.slow(100);
+      const later = new Date(Date.now() + 60_000);
+      const claimed = await Promise.all(
+        Array.from({ length: 6 }, (_, at) =>
+          store.transaction(async (tx) => {
+            if (!(await tx.claims.claim(`slow:${at % 3}`, later))) return false;
+            await tx.jobs.send('deploy.trigger', { id: String(at % 3) });
+            return true;
+          }),
+        ),
+      );
+      expect(claimed.filter(Boolean)).toHaveLength(3);
+      expect(await store.health()).toBeNull();
+      await until(
+        async () => done.length,
+        (count) => count >= 3,
+      );
+      way.slow(0);
+      expect([...done].sort()).toEqual(['0', '1', '2']);
+    } finally {
+      await store.stop({ graceMs: 5_000 });
+      await way.close();
       await bench.close();
     }
   }, 60_000);
