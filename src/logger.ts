@@ -16,11 +16,13 @@ const REDACTED = '[redacted]';
 // Patterns of secrets whose literal value we can't know. Literal values are registered with `secret()`.
 const PATTERNS: readonly RegExp[] = [
   /\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, // JWT
-  /\b(?:ghp|gho|ghu|ghs|ghr|glpat|github_pat|xox[abprs])[-_][\w-]{16,}/g,
+  /\b(?:ghp|gho|ghu|ghs|ghr|github_pat|xox[abprs])[-_][\w-]{16,}/g,
+  /\bgl(?:pat|cbt|rt|dt|ft|agent|oas|imt|ptt|soat|ffct)-[\w.-]{16,}/g, // GitLab; the newer ones have dots
   /\bAKIA[0-9A-Z]{16}\b/g,
   /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
   /\b((?:bearer|basic)\s+)[\w.~+/=-]{8,}/gi,
-  /\b((?:password|passwd|pwd|secret|token|api[-_]?key|client[-_]?secret|sig|accountkey)["']?\s*[=:]\s*["']?)[^\s"',;&}]{4,}/gi,
+  // A name may begin before: REGISTRY_PASSWORD=...
+  /(?<![A-Za-z0-9])((?:password|passwd|pwd|secret|token|api[-_]?key|client[-_]?secret|sig|accountkey)["']?\s*[=:]\s*["']?)[^\s"',;&}]{4,}/gi,
   /\b([a-z][a-z0-9+.-]*:\/\/[^\s:/@]+:)[^\s@/]+(?=@)/gi, // user:password in a URL
 ];
 

@@ -31,6 +31,7 @@ const BAD: readonly (readonly [rule: string, file: string, imported: string])[] 
   ['fence-azure', 'directory/graph/azure.ts', '@azure/identity'],
   ['fence-store', 'deploys/kysely.ts', 'kysely'],
   ['fence-store', 'deploys/boss.ts', 'pg-boss'],
+  ['fence-octokit', 'deploys/octokit.ts', '@octokit/rest'],
   ['no-dev-dependencies', 'deploys/dev.ts', 'fast-check'],
   ['no-unresolvable', 'deploys/nowhere.ts', './nowhere-at-all.ts'],
 ];

@@ -4,7 +4,7 @@ import { createCommands } from '../src/commands/index.ts';
 import { parse } from '../src/commands/parse.ts';
 import { BUILT_IN } from '../src/config/commands.ts';
 import { logSources } from '../src/monitoring/index.ts';
-import { pipelines, versionSources } from '../src/pipelines/index.ts';
+import { connections, pipelines, versionSources } from '../src/pipelines/index.ts';
 import { catalog as emptyCatalog } from './helpers/policies.ts';
 
 function folders(of: string): string[] {
@@ -23,16 +23,31 @@ describe('adapters', () => {
     for (const folder of folders(family))
       expect(existsSync(new URL(`../src/${family}/${folder}/index.ts`, import.meta.url))).toBe(true);
   });
-  it.each(Object.entries({ ...pipelines, ...versionSources, ...logSources }))(
-    '%s is configured by its own name, and refuses what it does not know',
-    (kind, { config }) => {
-      expect(config.safeParse({ [kind]: './x', nonsense: 1 }).error?.issues).toEqual([
-        expect.objectContaining({ code: 'unrecognized_keys', keys: ['nonsense'] }),
-      ]);
-      expect(config.safeParse({ [kind]: './x' }).success).toBe(true);
-      expect(config.safeParse({}).success).toBe(false);
-    },
-  );
+  /** The least that is right, of those that want more than a name. */
+  const LEAST: Record<string, Record<string, unknown>> = {
+    'deploy github': { github: 'acme/storefront', workflow: 'deploy.yml' },
+    'deploy azure-devops': { 'azure-devops': 'Storefront', pipeline: 42 },
+    'versions azure-devops': { 'azure-devops': 'Storefront', from: 'tags', repository: 'storefront' },
+  };
+  it.each(
+    Object.entries({ deploy: pipelines, versions: versionSources, logs: logSources }).flatMap(([place, registry]) =>
+      Object.entries(registry).map(([kind, { config }]) => [`${place} ${kind}`, kind, config] as const),
+    ),
+  )('%s is configured by its own name, and refuses what it does not know', (name, kind, config) => {
+    const local = kind === 'command' || kind === 'git' || kind === 'files';
+    const least = LEAST[name] ?? { [kind]: local ? './x' : 'acme/storefront' };
+    expect(config.safeParse(least).error?.issues).toBeUndefined();
+    expect(config.safeParse({ ...least, nonsense: 1 }).error?.issues).toEqual([
+      expect.objectContaining({ code: 'unrecognized_keys', keys: ['nonsense'] }),
+    ]);
+    expect(config.safeParse({}).success).toBe(false);
+  });
+  it('speak through connections that are there, and every connection is spoken through', () => {
+    const asked = [...Object.values(pipelines), ...Object.values(versionSources)].flatMap(
+      ({ connection }) => connection ?? [],
+    );
+    expect([...new Set(asked)].sort()).toEqual(Object.keys(connections).sort());
+  });
 });
 
 describe('commands', () => {

@@ -218,15 +218,26 @@ export function deployActions(deps: DeployActionsDeps): Command['actions'] {
     return { kind: 'living', card: await render(rollback, turn.place.kind === 'personal' ? 'requester' : 'channel') };
   };
 
+  /** Buttons that only a deployment's own card has: whoever presses one tells which card it is. */
+  const onItsCard =
+    (action: Action): Action =>
+    async (turn, bind, inputs) => {
+      const { activityId, place } = turn;
+      const reply = await action(turn, bind, inputs);
+      if (activityId !== undefined && bind.id !== undefined && bind.open !== 'yes' && reply.kind === 'living')
+        await deploys.seen(bind.id, { activityId, conversation: place.conversation });
+      return reply;
+    };
+
   return {
-    'deploy.view': view,
-    'deploy.approve': decide('approve'),
-    'deploy.reject': decide('reject'),
+    'deploy.view': onItsCard(view),
+    'deploy.approve': onItsCard(decide('approve')),
+    'deploy.reject': onItsCard(decide('reject')),
     'deploy.rollback': again('rollback'),
     'deploy.retry': again('retry'),
-    'deploy.close': close,
+    'deploy.close': onItsCard(close),
     'deploy.cancel': cancel,
-    'gate.answer': answerGate,
+    'gate.answer': onItsCard(answerGate),
     'glass.review': review,
     'version.unblock': unblock,
   };

@@ -73,7 +73,7 @@ export function resolve(
       ...(channel === undefined ? {} : { channel }),
       environments,
       deploy: choose(entry.deploy, pipelines, [...at, 'deploy'], here, connections),
-      versions: choose(entry.versions, versionSources, [...at, 'versions'], here, connections),
+      versions: choose(completed(entry), versionSources, [...at, 'versions'], here, connections),
     };
   });
   const approvalsChannel = channelOf('approvals');
@@ -197,6 +197,15 @@ export function resolve(
       return policy;
     });
   }
+}
+
+/** The entry of `versions`, with what it takes from the entry of `deploy`. */
+function completed({ deploy, versions }: ServiceEntry): Record<string, unknown> {
+  const kind = Object.keys(versions)[0] ?? '';
+  const adapter = Object.hasOwn(versionSources, kind) ? versionSources[kind] : undefined;
+  const whole = adapter?.complete?.(versions, deploy);
+  // The first key names the kind.
+  return whole === undefined ? versions : { [kind]: versions[kind], ...whole };
 }
 
 function groupFinder(config: Main, report: Report): GroupOf {

@@ -30,7 +30,41 @@ export async function show(tx: Tx, deployment: Deployment, catalog: Catalog, act
       payload: { kind: 'deployment', id: deployment.id, audience },
       ...(audience === 'requester' && activityId !== undefined ? { activityId } : {}),
     });
+  for (const { conversation, key, payload } of await tx.outbox.list(`deploy:${deployment.id}:${SEEN}`))
+    await tx.outbox.put({ key, conversation, payload });
 }
+
+/**
+ * Somebody acted on a card of this deployment, which names it. One whose poster was killed before it heard the name is
+ * known from now on, and lives; where another was posted meanwhile, both do.
+ */
+export async function seen(
+  tx: Tx,
+  id: string,
+  { activityId, conversation }: { activityId: string; conversation: string },
+): Promise<void> {
+  const rows = (await tx.outbox.list(`deploy:${id}:`)).filter(({ payload }) => payload.kind === 'deployment');
+  if (rows.some((row) => row.activityId === activityId)) return;
+  const here = rows.filter((row) => baseOf(row.conversation) === baseOf(conversation));
+  const lost = here.find((row) => row.activityId === null && row.posting);
+  const [row] = here;
+  if (lost) {
+    const { key, payload, sentVersion: version } = lost;
+    await tx.outbox.sent(key, { version, activityId });
+    await tx.outbox.put({ key, conversation: lost.conversation, payload });
+  } else if (row) {
+    const { payload } = row;
+    await tx.outbox.put({
+      key: `deploy:${id}:${SEEN}${activityId}`,
+      conversation: row.conversation,
+      payload,
+      activityId,
+    });
+  }
+}
+
+/** Begins the last part of the key of a card that there is twice. */
+const SEEN = 'seen:';
 
 /** The card of the deployment before this one loses its buttons, since they would act on what is no longer so. */
 export async function showPrevious(tx: Tx, deployment: Deployment): Promise<void> {

@@ -11,7 +11,7 @@ import { decisionOf, judgeRequest, type RequestDecision } from './policy.ts';
 import { type Rehearsal, rehearse } from './rehearse.ts';
 import { createReviews, type Reviews } from './reviews.ts';
 import type { Finding } from './rules.ts';
-import { show } from './show.ts';
+import { seen, show } from './show.ts';
 import {
   type Catalog,
   type Deployment,
@@ -51,6 +51,8 @@ export interface Deploys extends Decisions, Interventions, LockActions, Reviews 
   /** Where a rollback of this service and environment would go. */
   rollbackTarget(service: string, environment: string): Promise<{ version: string; sha: string } | Refusal>;
   get(id: string): Promise<Deployment | null>;
+  /** Somebody acted on a card of this deployment: the card is known from now on, and lives. */
+  seen(id: string, card: { activityId: string; conversation: string }): Promise<void>;
   view(deployment: Deployment, audience: DeployView['audience']): Promise<DeployView>;
 }
 
@@ -202,6 +204,7 @@ export function createDeploys(deps: DeployDeps): Deploys {
     ...createLocks(deps),
     ...createReviews(deps),
     rollbackTarget,
+    seen: (id, card) => store.transaction((tx) => seen(tx, id, card)),
     get: (id) => store.read((tx) => tx.deployments.get(id)),
     view,
   };

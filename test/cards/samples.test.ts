@@ -38,8 +38,8 @@ describe.each(samples.map((sample) => [`${sample.card}: ${sample.title}`, sample
     expect(content).toMatchObject({ type: 'AdaptiveCard', version: '1.5' });
     // The library is older than ProgressBar, which therefore has a fallback.
     expect(complaints(content).filter((message) => !/^Unknown element type "ProgressBar"/.test(message))).toEqual([]);
+    // Not an element: Teams reads it in an input, clients that don't know it leave it out.
     for (const { node, path } of nodes(content))
-      // Not an element: Teams reads it in an input, clients that don't know it leave it out.
       if (typeof node.type === 'string' && !(node.type === 'Data.Query' && path.endsWith('choices.data')))
         expect(`${path} ${node.type}`).toMatch(NEWER.test(node.type) ? /./ : new RegExp(` ${KNOWN.source.slice(1)}`));
   });

@@ -183,7 +183,7 @@ describe('a mistake is told with its file, line and column', () => {
       'versions of no kind',
       '{ git: ./repo }',
       '{ svn: ./repo }',
-      'shipmate.yaml:8:71 services.storefront.versions.svn: there is no kind "svn"; there are git',
+      'shipmate.yaml:8:71 services.storefront.versions.svn: there is no kind "svn"',
     ],
     [
       'rules for an environment that is not there',
@@ -224,8 +224,8 @@ describe('a mistake is told with its file, line and column', () => {
     [
       'a connection',
       'services:',
-      'connections: { github: { app: 1 } }\nservices:',
-      'shipmate.yaml:7:16 connections.github: there is no kind of connection "github"',
+      'connections: { gitea: { app: 1 } }\nservices:',
+      'shipmate.yaml:7:16 connections.gitea: there is no kind of connection "gitea"',
     ],
     ['a role that is none', 'services:', 'roles: { deployer: web }\nservices:', 'shipmate.yaml:7:10 roles.deployer: '],
     [

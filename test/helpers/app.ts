@@ -132,7 +132,7 @@ ${options.yaml ?? ''}`,
         getToken: async (scope: string) =>
           options.graph && scope.includes('graph')
             ? options.graph.credential.getToken(scope)
-            : { token: 'outbound-token', expiresOnTimestamp: Date.now() + 3_600_000 },
+            : { token: tokenFor(scope), expiresOnTimestamp: Date.now() + 3_600_000 },
       } as NonNullable<AppOptions['credential']>,
       ...(options.graph ? { graphUrl: options.graph.url } : {}),
       logger: createLogger({ level: 'debug', redact: createRedactor(config.secrets), stream }),
@@ -177,6 +177,11 @@ ${options.yaml ?? ''}`,
     },
   };
   return self;
+}
+
+/** What the bot's identity gives: the connector wants the one, Azure DevOps the other. */
+export function tokenFor(scope: string): string {
+  return scope.startsWith('https://api.botframework.com') ? 'outbound-token' : `entra-token-for-${scope}`;
 }
 
 function makeRepository(folder: string): void {

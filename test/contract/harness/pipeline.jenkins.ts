@@ -1,0 +1,4 @@
+import { createFakeJenkins } from '../../fakes/jenkins/index.ts';
+import { vendorPipeline } from './vendor.ts';
+
+export const harness = vendorPipeline(createFakeJenkins);
