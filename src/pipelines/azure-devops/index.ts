@@ -124,6 +124,7 @@ export function createAzurePipeline(config: AzureDeployConfig, service: string, 
 
   return {
     kind: KIND,
+    title: 'Azure DevOps',
     capabilities: { cancel: true, rerun: true, gates: true, dryRun: true, idempotentTrigger: false },
     get pollMs() {
       return client.pollMs;
