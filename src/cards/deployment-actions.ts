@@ -78,6 +78,8 @@ export function deploymentActions({ view, viewer }: DeploymentInput, sign: SignA
   // A deployment that never started changed nothing, so there is nothing to take back.
   const ran = it.state === 'succeeded' || it.state === 'failed' || (it.state === 'cancelled' && it.startedAt !== null);
   if (!outdated && ran && rollbackTo !== null) actions.asking.push(rollback(it, rollbackTo, sign));
+  if (it.run !== null && (it.state === 'running' || it.state === 'failed' || it.state === 'cancelled'))
+    actions.secondary.push(button(sign, 'run.log', 'Run log', { bind: { id: it.id } }));
   if (it.startedAt !== null)
     actions.secondary.push(
       button(sign, 'logs.form', 'Logs', { bind: { service: it.service, environment: it.environment } }),

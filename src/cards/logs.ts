@@ -51,10 +51,11 @@ export const logs: CardDefinition<LogsInput, Data> = {
     const count = input.lines.length === 1 ? '1 line' : `${input.lines.length} lines`;
     const summary = `Logs of ${where}: ${input.lines.length === 0 ? 'no line matches' : count}`;
     const url = safeUrl(input.downloadUrl);
+    const run = safeUrl(input.run?.url);
     const paged = (title: string, cursor: string) => button(sign, 'logs.query', title, { bind: { ...bind, cursor } });
     const footer = [
       ...(input.sharedBy === undefined ? [] : [`Shared by ${plain(input.sharedBy, 60)}`]),
-      ...(input.lines.length > 0 ? ['Times in UTC'] : []),
+      ...(input.lines.length > 0 && !input.run ? ['Times in UTC'] : []),
       ...(url === null ? [] : ['The link works once, within five minutes']),
     ];
     return {
@@ -65,28 +66,42 @@ export const logs: CardDefinition<LogsInput, Data> = {
         tone: 'default',
         environment: plain(environment, 50),
         environmentTone: environmentTone(environment, input.production ?? /^prod/i.test(environment)),
-        title: `${plain(service, 60)} logs`,
-        query: queryWords(input),
+        title: input.run
+          ? `${plain(service, 60)} #${plain(input.run.deployment, 20)}: run log`
+          : `${plain(service, 60)} logs`,
+        query: input.run ? 'the end of what the run wrote' : queryWords(input),
         hasPartial: input.partial !== undefined,
         partial: prose(`▲ ${input.partial ?? ''}`, 300, { color: 'warning' }),
         hasLines: lines.length > 0,
         left,
-        ...earlier(left),
+        ...earlier(left, input.run === undefined),
         lines,
         isEmpty: input.lines.length === 0,
-        empty: prose('Nothing was logged that matches. Try a longer time, a lower level or another text.', 200),
+        empty: prose(
+          input.run
+            ? 'The run has written nothing yet, or the pipeline keeps nothing of it.'
+            : 'Nothing was logged that matches. Try a longer time, a lower level or another text.',
+          200,
+        ),
         hasFooter: footer.length > 0,
         footer: footer.join(' · '),
-        links: url === null ? [] : [{ title: 'Open the whole result', url }],
-        actions: [
-          ...(input.older === undefined ? [] : [paged('Older', input.older)]),
-          ...(input.newer === undefined ? [] : [paged('Newer', input.newer)]),
-          ...(input.lines.length > 0 && url === null ? [button(sign, 'logs.download', 'Download all', { bind })] : []),
-          ...(input.shareable && input.lines.length > 0
-            ? [button(sign, 'logs.share', 'Share to channel', { bind })]
-            : []),
-          button(sign, 'logs.form', 'Change the query', { bind: { service, environment } }),
+        links: [
+          ...(url === null ? [] : [{ title: 'Open the whole result', url }]),
+          ...(run === null ? [] : [{ title: 'Open the run', url: run }]),
         ],
+        actions: input.run
+          ? []
+          : [
+              ...(input.older === undefined ? [] : [paged('Older', input.older)]),
+              ...(input.newer === undefined ? [] : [paged('Newer', input.newer)]),
+              ...(input.lines.length > 0 && url === null
+                ? [button(sign, 'logs.download', 'Download all', { bind })]
+                : []),
+              ...(input.shareable && input.lines.length > 0
+                ? [button(sign, 'logs.share', 'Share to channel', { bind })]
+                : []),
+              button(sign, 'logs.form', 'Change the query', { bind: { service, environment } }),
+            ],
       },
     };
   },
@@ -94,14 +109,15 @@ export const logs: CardDefinition<LogsInput, Data> = {
     if (data.lines.length <= 1) return null;
     const lines = data.lines.slice(Math.ceil(data.lines.length / 2));
     const left = data.left + data.lines.length - lines.length;
-    return { ...data, lines, left, ...earlier(left) };
+    // Only a service's log has buttons.
+    return { ...data, lines, left, ...earlier(left, data.actions.length > 0) };
   },
 };
 
-function earlier(left: number): Pick<Data, 'hasEarlier' | 'earlier'> {
+function earlier(left: number, downloadable: boolean): Pick<Data, 'hasEarlier' | 'earlier'> {
   return {
     hasEarlier: left > 0,
-    earlier: `${left} earlier ${left === 1 ? 'line is' : 'lines are'} not shown here: download them all`,
+    earlier: `${left} earlier ${left === 1 ? 'line is' : 'lines are'} not shown here${downloadable ? ': download them all' : ''}`,
   };
 }
 
@@ -134,7 +150,8 @@ function lineRuns({ level, text: content, time }: LogLine): Run[] {
   const mono = { fontType: 'monospace', size: 'small' } as const;
   const mark = level === undefined ? undefined : LEVELS[level];
   return [
-    text(`${clock(time)}  `, { ...mono, isSubtle: true }),
+    // A run's lines have their own times, if any.
+    ...(time === '' ? [] : [text(`${clock(time)}  `, { ...mono, isSubtle: true })]),
     ...(mark
       ? [text(`${mark.word}  `, { ...mono, color: mark.tone, ...(level === 'debug' ? { isSubtle: true } : {}) })]
       : []),

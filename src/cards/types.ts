@@ -24,6 +24,7 @@ export const VERBS = [
   'command.form',
   'command.plan',
   'command.confirm',
+  'run.log', // the end of what the pipeline wrote
   'deploy.close', // a person looked: the one that needs attention is over
   'logs.form',
   'logs.query',
@@ -121,6 +122,8 @@ export interface LogsFormInput {
 }
 
 export interface LogsInput {
+  /** The log of a pipeline's run instead of a service's: nothing to page or to change. */
+  run?: { deployment: string; url?: string };
   service: string;
   environment: string;
   /** Colours the environment; guessed from its name when left out. */

@@ -12,11 +12,16 @@ import type { Action, Command, Reply, Turn } from './types.ts';
 export interface DeployActionsDeps extends RequestingDeps {
   authoriser: Authoriser;
   catalog: () => Catalog;
+  /** Removes secrets. */
+  redact: (text: string) => string;
 }
+
+/** Lines of a run's log on a card. */
+const RUN_LINES = 60;
 
 /** The buttons of a deployment's card. */
 export function deployActions(deps: DeployActionsDeps): Command['actions'] {
-  const { authoriser, cards, catalog, deploys } = deps;
+  const { authoriser, cards, catalog, deploys, redact } = deps;
   const { render, request } = createRequesting(deps);
 
   const decide =
@@ -192,6 +197,34 @@ export function deployActions(deps: DeployActionsDeps): Command['actions'] {
       }),
     );
 
+  const runLog: Action = async (turn, bind) => {
+    const { person, place } = turn;
+    const read = await deploys.runLog({
+      person,
+      id: bind.id ?? '',
+      lines: RUN_LINES,
+      conversation: place.conversation,
+    });
+    if (!read.ok) return { kind: 'refusal', refusal: read };
+    const { environment, id, run, service } = read.deployment;
+    return {
+      kind: 'card',
+      fresh: true,
+      // As the logs of the service: where it is at home, else in private.
+      private: !showsHere(turn, service),
+      card: cards.logs({
+        run: { deployment: id, ...(run?.url === undefined ? {} : { url: run.url }) },
+        service,
+        environment,
+        since: '',
+        limit: RUN_LINES,
+        lines: read.lines.map((line) => ({ time: '', text: redact(line) })),
+        shareable: false,
+        bind: {},
+      }),
+    };
+  };
+
   const review: Action = async (turn, bind, inputs) =>
     shown(
       turn,
@@ -237,6 +270,7 @@ export function deployActions(deps: DeployActionsDeps): Command['actions'] {
     'deploy.retry': again('retry'),
     'deploy.close': onItsCard(close),
     'deploy.cancel': cancel,
+    'run.log': runLog,
     'gate.answer': onItsCard(answerGate),
     'glass.review': review,
     'version.unblock': unblock,

@@ -18,6 +18,7 @@ export interface DeployCommandDeps {
   catalog: () => Catalog;
   deploys: Deploys;
   cards: Cards;
+  redact: (text: string) => string;
   now: () => Date;
 }
 

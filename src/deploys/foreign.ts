@@ -69,7 +69,9 @@ export function createForeign(deps: DeployDeps) {
     if (await isStarting(name)) return look({ service: name, heard });
     const ours = new Set(known.flatMap(({ run }) => (run === null ? [] : [run.id])));
     for (const run of runs) {
-      const environment = service.environments.find((each) => each.name === run.environment);
+      // The guard says where a run goes; what the run says of itself (its name, its inputs) is whoever started it's word.
+      const where = run.gate?.environment ?? run.environment;
+      const environment = service.environments.find(({ name }) => name === where);
       if (!environment || (ours.has(run.run.id) && run.gate === undefined)) continue;
       try {
         if (run.gate !== undefined && !ours.has(run.run.id)) await adopt(service, environment, run, run.gate.id);

@@ -1,6 +1,6 @@
 import type { Permission, Person } from '../access/types.ts';
 import type { AuditRecord } from '../audit/types.ts';
-import { type ReasonCode, type Refusal, refuse } from '../errors.ts';
+import { PipelineError, type ReasonCode, type Refusal, refuse } from '../errors.ts';
 import type { Decided, DeployDeps } from './decisions.ts';
 import { pipelineOf } from './gather.ts';
 import { denied } from './policy.ts';
@@ -23,6 +23,13 @@ export interface Interventions {
     approved: boolean;
     conversation: string;
   }): Promise<Decided>;
+  /** The end of what a deployment's run wrote, for who may read the service's logs there. Reading it is audited. */
+  runLog(input: {
+    person: Person;
+    id: string;
+    lines: number;
+    conversation: string;
+  }): Promise<{ ok: true; deployment: Deployment; lines: string[] } | Refusal>;
   /** Lets a version come back that somebody rolled back from. */
   unblock(input: {
     person: Person;
@@ -188,6 +195,25 @@ export function createInterventions(deps: DeployDeps): Interventions {
     });
   };
 
+  const runLog: Interventions['runLog'] = async ({ lines, ...input }) => {
+    const found = await prepare(input, 'run.log', () => 'logs');
+    if (!found.ok) return found.refusal;
+    const { access, known, record, refused } = found;
+    if (!access.allowed) return refused(denied(access));
+    const pipeline = pipelineOf(catalog(), known.service, known);
+    if (known.run === null || pipeline === undefined)
+      return refused(refuse('LOGS_UNAVAILABLE', `#${known.id} has no run whose log could be read.`));
+    // Before it is read: whoever saw it is in the audit.
+    await store.transaction((tx) => tx.audit.append(record({ outcome: 'done', code: 'OK' }), now()));
+    try {
+      return { ok: true, deployment: known, lines: await pipeline.logs(known.run, { lines }) };
+    } catch (error) {
+      if (!(error instanceof PipelineError)) throw error;
+      deps.logger.warn('the log of a run could not be read', { deployment: known.id, error });
+      return refuse('LOGS_UNAVAILABLE', error.message, { next: 'Open the run itself, or try again.' });
+    }
+  };
+
   const unblock: Interventions['unblock'] = async ({ conversation, environment, person, service, version }) => {
     const access = await deps.authoriser.authorise(
       person,
@@ -227,5 +253,5 @@ export function createInterventions(deps: DeployDeps): Interventions {
     });
   };
 
-  return { cancel, answerGate, unblock };
+  return { cancel, answerGate, runLog, unblock };
 }

@@ -33,6 +33,11 @@ function waits(more: Partial<ForeignRun> = {}): ForeignRun {
   };
 }
 
+const atStaging = {
+  environment: 'staging',
+  gate: { id: 'guard', question: 'staging?', environment: 'staging' },
+} as const;
+
 /** One that runs without asking. */
 function runs(more: Partial<ForeignRun> = {}): ForeignRun {
   const { gate: _gate, ...rest } = waits({ run: { id: 'v-9' }, ...more });
@@ -61,6 +66,12 @@ describe('a run that waits at the vendor', () => {
     });
     expect(bench.cards()).toContain('deploy:1:approvals');
     expect(bench.trail()).toContain('deploy.adopt done OK');
+    expect(bench.pipeline.answers).toEqual([]);
+  });
+
+  it('is asked about for the environment that is guarded, whatever the run says of itself', async () => {
+    const deployment = await adopted(waits({ environment: 'staging', startedBy: 'octo-dana' }));
+    expect(deployment).toMatchObject({ environment: 'production', state: 'awaiting_approval' });
     expect(bench.pipeline.answers).toEqual([]);
   });
 
@@ -122,7 +133,7 @@ describe('a run that waits at the vendor', () => {
   });
 
   it('where no approval is asked for needs somebody who may deploy there', async () => {
-    const deployment = await adopted(waits({ environment: 'staging' }));
+    const deployment = await adopted(waits(atStaging));
     expect(deployment.approval).toMatchObject({ groups: ['g-deploy'], count: 1, permission: 'deploy' });
     bench.denied.add('sam deploy');
     expect(await bench.decide(deployment, 'sam')).toMatchObject({ code: 'ACCESS_DENIED' });
@@ -133,7 +144,7 @@ describe('a run that waits at the vendor', () => {
   });
 
   it('of somebody we know goes on by itself where no approval is asked for', async () => {
-    await adopted(waits({ environment: 'staging', startedBy: 'octo-dana' }));
+    await adopted(waits({ ...atStaging, startedBy: 'octo-dana' }));
     await bench.store.runDue();
     expect(bench.pipeline.answers).toEqual([['guard', true, 'the rules: no approval is needed']]);
   });
@@ -179,7 +190,7 @@ describe('a run that waits at the vendor', () => {
     await bench.pass(4_000);
     expect((await bench.get(deployment.id)).state).toBe('running');
 
-    const second = await adopted(waits({ run: { id: 'v-2' }, startedBy: 'octo-dana', environment: 'staging' }));
+    const second = await adopted(waits({ ...atStaging, run: { id: 'v-2' }, startedBy: 'octo-dana' }));
     bench.pipeline.answerFails = new PipelineError('PIPELINE_REJECTED', 'It was rejected there already.');
     await bench.store.runDue();
     expect(await bench.get(second.id)).toMatchObject({ state: 'failed', problem: { code: 'PIPELINE_REJECTED' } });

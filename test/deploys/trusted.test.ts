@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { verifyChain } from '../../src/audit/chain.ts';
 import { parseWindow } from '../../src/calendar/windows.ts';
 import type { Deployment, EnvironmentPolicy } from '../../src/deploys/types.ts';
+import { PipelineError } from '../../src/errors.ts';
 import { person } from '../helpers/deployments.ts';
 import { approval } from '../helpers/policies.ts';
 import { APPROVALS, type Bench, CHANNEL, createBench, OPS, sha } from './bench.ts';
@@ -315,6 +316,36 @@ describe('a run', () => {
     expect(await answer('alex', false)).toMatchObject({ code: 'GATE_UNKNOWN' });
     await bench.store.runDue();
     expect(bench.pipeline.answers).toEqual([['canary', true, expect.any(String)]]);
+  });
+});
+
+describe('the log of a run', () => {
+  const read = (id: string, name = 'alex') =>
+    bench.deploys.runLog({ person: person(name), id, lines: 3, conversation: CHANNEL });
+
+  it('is read by who may read logs there, and that is audited before it is shown', async () => {
+    const asked = await bench.asking();
+    expect(await read(asked.id)).toMatchObject({ ok: false, code: 'LOGS_UNAVAILABLE' });
+    await bench.store.runDue();
+    bench.pipeline.logs = async (_run, { lines }) => Array.from({ length: lines }, (_, at) => `line ${at}`);
+    expect(await read(asked.id)).toMatchObject({ ok: true, lines: ['line 0', 'line 1', 'line 2'] });
+    expect(bench.trail()).toContain('run.log done OK');
+    bench.denied.add('kim logs');
+    expect(await read(asked.id, 'kim')).toMatchObject({ ok: false, code: 'ACCESS_DENIED', audited: true });
+    expect(await read('99')).toMatchObject({ ok: false, code: 'DEPLOYMENT_UNKNOWN' });
+  });
+
+  it('that the pipeline does not give is said', async () => {
+    const asked = await bench.asking();
+    await bench.store.runDue();
+    bench.pipeline.logs = async () => {
+      throw new PipelineError('PIPELINE_UNAVAILABLE', 'GitHub did not answer.');
+    };
+    expect(await read(asked.id)).toMatchObject({
+      ok: false,
+      code: 'LOGS_UNAVAILABLE',
+      message: 'GitHub did not answer.',
+    });
   });
 });
 
