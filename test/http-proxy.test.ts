@@ -129,7 +129,8 @@ it('sends a form, and follows no redirect', async () => {
     let body = '';
     for await (const chunk of req) body += chunk;
     seen.push(`${req.headers['content-type']} ${body}`);
-    res.writeHead(302, { location: '/elsewhere' }).end();
+    res.writeHead(302, { location: '/elsewhere' });
+    res.end();
   });
   await listen(server);
   const answer = await client({}).request({

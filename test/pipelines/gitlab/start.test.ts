@@ -167,7 +167,8 @@ describe('when no answer comes', () => {
       asked.push(`${req.method} ${req.url}`);
       const answer = answers.shift();
       if (!answer) return void res.destroy();
-      res.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers }).end(answer.body);
+      res.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers });
+      res.end(answer.body);
     });
     await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
     const url = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`;
