@@ -8,7 +8,9 @@ import {
   WorkloadIdentityCredential,
 } from '@azure/identity';
 import { groupsFor } from './access/decide.ts';
+import { connectionKinds } from './config/connection-kinds.ts';
 import type { Chosen, LoadedConfig } from './config/types.ts';
+import type { Connection, ConnectionDeps } from './connections.ts';
 import type { Catalog } from './deploys/types.ts';
 import { createGraphDirectory } from './directory/graph/index.ts';
 import { createStaticDirectory } from './directory/static/index.ts';
@@ -19,8 +21,8 @@ import type { Logger } from './logger.ts';
 import { logSources } from './monitoring/index.ts';
 import type { LogSource, VersionProbe } from './monitoring/types.ts';
 import { createVersionProbe } from './monitoring/version-url.ts';
-import { connections as connectionKinds, pipelines, versionSources } from './pipelines/index.ts';
-import type { Connection, ConnectionDeps, PipelineDeps } from './pipelines/types.ts';
+import { pipelines, versionSources } from './pipelines/index.ts';
+import type { PipelineDeps } from './pipelines/types.ts';
 
 /** What a configuration names, constructed but not started. */
 export interface Parts {
@@ -70,7 +72,12 @@ export function inspect(config: LoadedConfig, options: PartsOptions & { logger: 
     directory: buildDirectory(config, credential, http, logger, options.graphUrl),
     connections,
     catalog,
-    source: adapter?.create(config.logs?.config, { logger, baseDir: config.baseDir }) ?? null,
+    source:
+      adapter?.create(config.logs?.config, {
+        logger,
+        baseDir: config.baseDir,
+        ...connectionFor(config.logs, connections),
+      }) ?? null,
     probe: createVersionProbe(http),
     close: async () => void (await Promise.all([http, ...opened].map((each) => each.close()))),
   };
@@ -84,6 +91,15 @@ function buildConnections(config: LoadedConfig, deps: ConnectionDeps): Map<strin
       return [name, adapter.create(given, deps)];
     }),
   );
+}
+
+/** The connection that an adapter goes through, where it has one. */
+function connectionFor(
+  chosen: Chosen | null,
+  connections: ReadonlyMap<string, Connection>,
+): { connection?: Connection } {
+  const connection = chosen?.connection === undefined ? undefined : connections.get(chosen.connection);
+  return connection === undefined ? {} : { connection };
 }
 
 async function entraToken(credential: TokenCredential, scope: string): Promise<{ token: string; expiresAt: Date }> {
@@ -104,10 +120,13 @@ function readCa(file: string): string {
 
 function buildCatalog(config: LoadedConfig, connections: ReadonlyMap<string, Connection>, logger: Logger): Catalog {
   const { baseDir, dataDir, programEnv: env } = config;
-  const depsFor = (folder: string, { connection: name }: Chosen): PipelineDeps => {
-    const connection = name === undefined ? undefined : connections.get(name);
-    return { logger, baseDir, env, dataDir: folder, ...(connection === undefined ? {} : { connection }) };
-  };
+  const depsFor = (folder: string, chosen: Chosen): PipelineDeps => ({
+    logger,
+    baseDir,
+    env,
+    dataDir: folder,
+    ...connectionFor(chosen, connections),
+  });
   const services = config.services.map(({ channel, deploy, environments, name, team, versions }) => {
     const pipeline = pipelines[deploy.kind];
     const source = versionSources[versions.kind];

@@ -3,10 +3,10 @@ import restify, { type Request, type Response, type Server } from 'restify';
 import type { BotAnswer } from './bot/adapter.ts';
 import type { ActivityLike } from './bot/incoming.ts';
 import type { CallerIdentity, TrustGate } from './bot/trust.ts';
+import type { WebhookAnswer } from './connections.ts';
 import { type ReasonCode, type Refusal, ShipmateError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
-import type { WebhookAnswer } from './pipelines/types.ts';
 
 export interface ServerDeps {
   host: string;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { logSources } from '../monitoring/index.ts';
-import { connections, pipelines, versionSources } from '../pipelines/index.ts';
+import { pipelines, versionSources } from '../pipelines/index.ts';
+import { connectionKinds } from './connection-kinds.ts';
 import { main } from './schema.ts';
 
 type Json = Record<string, unknown>;
@@ -18,7 +19,7 @@ export function configJsonSchema(): Json {
   service.properties.deploy = oneOf(service.properties.deploy, pipelines);
   service.properties.versions = oneOf(service.properties.versions, versionSources);
   properties.logs = oneOf(properties.logs, logSources);
-  const kinds = Object.entries(connections).map(([title, { config }]) => connectionSchema(title, config));
+  const kinds = Object.entries(connectionKinds).map(([title, { config }]) => connectionSchema(title, config));
   if (kinds.length > 0) (properties.connections as Json).additionalProperties = { anyOf: kinds };
   return {
     $schema: schema.$schema,

@@ -4,9 +4,10 @@ import { canonicalJson } from '../audit/canonical.ts';
 import { isZone } from '../calendar/windows.ts';
 import type { EnvironmentPolicy } from '../deploys/types.ts';
 import { logSources } from '../monitoring/index.ts';
-import { connections as connectionKinds, pipelines, versionSources } from '../pipelines/index.ts';
+import { pipelines, versionSources } from '../pipelines/index.ts';
 import { choose, chooseConnections } from './choose.ts';
 import { commandsOf } from './commands.ts';
+import { connectionKinds } from './connection-kinds.ts';
 import type { ConfigDocument } from './document.ts';
 import { accessPolicy, environmentPolicy, type GroupOf, loosens, type Report, windowsOf } from './policy.ts';
 import { near } from './problems.ts';
@@ -91,7 +92,7 @@ export function resolve(
   if (!playground && internalPort === port && port !== 0)
     report(['ports', 'internal'], `the internal listener needs a port of its own; ${port} is the public one`);
   const dataDir = path.resolve(settings.dataDir ?? path.join(settings.baseDir, config.data ?? '.shipmate'));
-  const logs = config.logs === undefined ? null : choose(config.logs, logSources, ['logs'], report);
+  const logs = config.logs === undefined ? null : choose(config.logs, logSources, ['logs'], report, connections);
   const normalised = normalise(config, resolved, commands, logs, connections);
   return {
     mode: config.mode,

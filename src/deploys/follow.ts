@@ -10,6 +10,8 @@ import { watchOf } from './watch.ts';
 
 /** How long one poll job watches before it hands over to the next; short, so that a stop need not wait. */
 const WATCH_MS = 5_000;
+/** A wait up to this is not worth a timer of its own. */
+const SHORT_MS = 1_000;
 /** A running card is refreshed at least this often, so that its elapsed time stays true. */
 const REFRESH_MS = 10_000;
 
@@ -62,14 +64,15 @@ export function createFollow(
         shownAt = now().getTime();
       }
       wait = pipeline.pollMs;
-      // A long wait is a job's, not a worker's.
-      if (once || now().getTime() + wait > until || deps.stopping.aborted) break;
+      // A long wait is a job's, not a worker's; a short one goes over to the next job without a gap, on any replica.
+      const late = now().getTime() + (wait > SHORT_MS ? wait : 0) >= until;
+      if (once || late || deps.stopping.aborted) break;
       await pause(wait, deps.stopping);
       if (deployment && deps.stopping.aborted) break;
     }
     // Another look goes on by itself.
     if (once || deployment?.state !== 'running') return;
-    const delayMs = deps.stopping.aborted ? 0 : wait;
+    const delayMs = deps.stopping.aborted || wait <= SHORT_MS ? 0 : wait;
     await store.transaction((tx) => tx.jobs.send('deploy.poll', { id }, { delayMs, singletonKey: `poll:${id}` }));
   };
 

@@ -2,7 +2,7 @@ import type { Permission, Person } from '../access/types.ts';
 import type { AuditRecord } from '../audit/types.ts';
 import { PipelineError, type ReasonCode, type Refusal, refuse } from '../errors.ts';
 import type { Decided, DeployDeps } from './decisions.ts';
-import { pipelineOf } from './gather.ts';
+import { approvalFor, pipelineOf } from './gather.ts';
 import { denied } from './policy.ts';
 import { takeBack } from './queue.ts';
 import { show } from './show.ts';
@@ -151,10 +151,13 @@ export function createInterventions(deps: DeployDeps): Interventions {
 
   const answerGate: Interventions['answerGate'] = async (input) => {
     const { approved, gate, id, person } = input;
-    const guarded = (deployment: Deployment) =>
-      catalog()
-        .services.get(deployment.service)
-        ?.environments.find(({ name }) => name === deployment.environment)?.approval ?? null;
+    const guarded = (deployment: Deployment) => {
+      const service = catalog().services.get(deployment.service);
+      const environment = service?.environments.find(({ name }) => name === deployment.environment);
+      // A rollback's gates are the environment's, though the rollback itself needs no approval.
+      const kind = deployment.kind === 'rollback' ? 'deploy' : deployment.kind;
+      return environment ? approvalFor(catalog(), { ...deployment, kind }, environment) : null;
+    };
     const found = await prepare(input, approved ? 'gate.approve' : 'gate.reject', (deployment) =>
       guarded(deployment) === null ? 'deploy' : 'approve',
     );

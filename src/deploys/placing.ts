@@ -5,7 +5,7 @@ import type { ReadTx, Tx } from '../store/types.ts';
 import { circumstancesOf, waitingFor } from './circumstances.ts';
 import type { DeployDeps } from './decisions.ts';
 import { digestOf } from './digest.ts';
-import type { Gathered, Wish } from './gather.ts';
+import { approvalFor, type Gathered, type Wish } from './gather.ts';
 import { decisionOf, judgeRequest, type RequestDecision, type RequestFacts } from './policy.ts';
 import { sendNext, supersede } from './queue.ts';
 import { glassBroken } from './reviews.ts';
@@ -26,6 +26,9 @@ export interface DeployRequest extends Wish {
   /** It began at the vendor. */
   foreign?: ForeignStart;
 }
+
+/** Where nothing says so. */
+const DEFAULT_REMIND_MS = 30 * 60_000;
 
 /** How a wish becomes a deployment: what the rules are asked, the row, and its first job. */
 export function createPlacing(deps: DeployDeps) {
@@ -81,7 +84,9 @@ export function createPlacing(deps: DeployDeps) {
     if (state === 'awaiting_approval' && approval !== null) {
       const left = Date.parse(approval.expiresAt) - now.getTime();
       await tx.jobs.send('deploy.expire', { id }, { delayMs: left });
-      const remindMs = left - (environment.approval?.remindMs ?? 0);
+      // A command, and a run that began elsewhere, may have an approval of their own.
+      const policy = approvalFor(catalog(), deployment, environment) ?? environment.approval;
+      const remindMs = left - (policy?.remindMs ?? DEFAULT_REMIND_MS);
       if (remindMs > 0 && remindMs < left) await tx.jobs.send('deploy.remind', { id }, { delayMs: remindMs });
     }
     if (state === 'queued') await tx.jobs.send('deploy.trigger', { id });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { Connection, WebhookAnswer, WebhookRequest } from '../connections.ts';
 import type { Logger } from '../logger.ts';
-import type { Connection, WebhookAnswer, WebhookRequest } from '../pipelines/types.ts';
 import type { Store } from '../store/types.ts';
 
 /** A delivery is known as a repeated one for so long; vendors that redeliver by hand do so within days. */

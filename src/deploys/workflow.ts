@@ -72,7 +72,14 @@ export function createDeploys(deps: DeployDeps): Deploys {
     const gathered = await gather(deps, wish);
     if (!gathered.ok)
       return {
-        findings: [{ rule: 'access', verdict: 'refuse', note: gathered.message }],
+        // What can't even be looked up is about the version, unless it is about the right.
+        findings: [
+          {
+            rule: gathered.code.startsWith('VERSION') ? 'version' : 'access',
+            verdict: 'refuse',
+            note: gathered.message,
+          },
+        ],
         decision: gathered,
         gathered: null,
       };

@@ -1,3 +1,4 @@
+import type { Connection } from '../connections.ts';
 import type { Logger } from '../logger.ts';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -50,6 +51,8 @@ export interface LogSource {
 export interface MonitoringDeps {
   logger: Logger;
   baseDir: string;
+  /** The connection that the entry names, for adapters that have one. */
+  connection?: Connection;
 }
 
 /** Looks whether what was deployed does its work. */

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { ConnectionAdapter } from '../connections.ts';
 import { azureConnectionConfig, azureDeployConfig, azureSecrets, azureVersionsConfig } from './azure-devops/config.ts';
 import { createAzureConnection } from './azure-devops/connection.ts';
 import { createAzurePipeline } from './azure-devops/index.ts';
@@ -33,7 +34,7 @@ import { createJenkinsVersions } from './jenkins/versions.ts';
 import { ociConnectionConfig, ociSecrets, ociVersionsConfig } from './oci/config.ts';
 import { createOciConnection } from './oci/connection.ts';
 import { createOciVersions } from './oci/index.ts';
-import type { Connection, ConnectionDeps, Pipeline, PipelineDeps, VersionSource } from './types.ts';
+import type { Pipeline, PipelineDeps, VersionSource } from './types.ts';
 
 /** An adapter's own configuration schema, with what makes the adapter from a value that passed it. */
 export interface PipelineAdapter {
@@ -51,14 +52,6 @@ export interface VersionsAdapter {
     deploy: Readonly<Record<string, unknown>>,
   ): Record<string, unknown>;
   create(config: unknown, service: string, deps: PipelineDeps): VersionSource;
-}
-
-export interface ConnectionAdapter {
-  config: z.ZodType;
-  /** What of it must never be printed. */
-  secrets(config: unknown): readonly string[];
-  /** Opens nothing yet. */
-  create(config: unknown, deps: ConnectionDeps): Connection;
 }
 
 /** By the key under `connections:`, or its `kind`. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, it } from '@jest/globals';
 import pg from 'pg';
+import { verifyChain } from '../../src/audit/chain.ts';
 import { createStore } from '../../src/store/index.ts';
 import { silentLogger, until } from '../contract/harness/deps.ts';
 import { describeStore, onServer, openTestStore } from '../helpers/store.ts';
@@ -54,6 +55,33 @@ describeStore('postgres', 'several replicas', () => {
       await store.stop();
       expect(await until(count, (n) => n === 0)).toBe(0);
     } finally {
+      await close();
+    }
+  }, 30_000);
+});
+
+describeStore('postgres', 'an audit row that somebody made unreadable', () => {
+  it('is named, and the rest can still be read', async () => {
+    const { close, store, url } = await openTestStore('postgres');
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    try {
+      const record = {
+        actor: { id: 'system', tenantId: '', name: '' },
+        action: 'x',
+        outcome: 'done',
+        code: 'OK',
+      } as const;
+      for (let row = 0; row < 3; row += 1) await store.transaction((tx) => tx.audit.append(record, new Date()));
+      // By somebody who owns the database: no trigger holds them.
+      await client.query('alter table audit disable trigger all');
+      await client.query("update audit set entry = 'gone' where seq = 2");
+      const entries = await store.read((tx) => tx.audit.page({ after: 0, limit: 10 }));
+      expect(entries.map(({ action, seq }) => `${seq} ${action}`)).toEqual(['1 x', '2 unreadable', '3 x']);
+      const { breaks, ok } = await verifyChain(entries);
+      expect([ok, JSON.stringify(breaks)]).toEqual([false, expect.stringMatching(/\b2\b/)]);
+    } finally {
+      await client.end();
       await close();
     }
   }, 30_000);
