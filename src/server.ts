@@ -223,10 +223,20 @@ function listener(logger: Logger): Server {
   server.server.requestTimeout = 30_000;
   // restify listens to upgrades without answering: their sockets would stay open for ever and keep the bot from stopping.
   server.server.removeAllListeners('upgrade');
-  server.pre(async (_req: Request, res: Response) => {
+  server.pre((req: Request, res: Response, next: (go?: false) => void) => {
+    // restify joins both to a URL outside of every handler, and one that is none would end the process. Nothing here
+    // depends on the host.
+    req.headers.host = 'localhost';
+    if (!req.url?.startsWith('/')) {
+      res.setHeader('connection', 'close');
+      res.writeHead(400);
+      res.end();
+      return next(false);
+    }
     res.setHeader('x-content-type-options', 'nosniff');
     res.setHeader('content-security-policy', "default-src 'none'");
     res.removeHeader('server');
+    return next();
   });
   // What restify would say itself holds internals. It sends the answer; only the words are ours.
   server.on('restifyError', (_req: Request, _res: Response, error: RestifyError, done: () => void) => {

@@ -394,3 +394,38 @@ describe('the listeners', () => {
     expect(Object.keys((await answer.json()) as object)).toEqual(['error']);
   });
 });
+
+describe('a request that is no proper one', () => {
+  /** Sends these lines as they are; gives the first line of the answer. */
+  const raw = (port: number, head: string) =>
+    new Promise<string>((resolve) => {
+      let got = '';
+      const socket = net.connect(port, '127.0.0.1', () => socket.write(`${head}\r\nConnection: close\r\n\r\n`));
+      socket.on('data', (data) => {
+        got += String(data);
+      });
+      socket.on('error', () => undefined);
+      socket.on('close', () => resolve(got.split('\r\n')[0] ?? ''));
+    });
+
+  it.each([
+    'GET / HTTP/1.1\r\nHost: a:99999',
+    'GET / HTTP/1.1\r\nHost: [',
+    'POST /api/pipelines/ci HTTP/1.1\r\nHost: a b\r\nContent-Length: 0',
+    'GET http://[::1/api HTTP/1.1\r\nHost: a',
+    'GET http://a:99999/ HTTP/1.1\r\nHost: a',
+    'GET // HTTP/1.1\r\nHost: a',
+    'GET //[ HTTP/1.1\r\nHost: a',
+    'GET /% HTTP/1.1\r\nHost: a',
+    'GET /\\ HTTP/1.1\r\nHost: a',
+    'GET //@:/ HTTP/1.1\r\nHost: a',
+    'OPTIONS * HTTP/1.1\r\nHost: a',
+    'GET foo HTTP/1.1\r\nHost: a',
+    'GET /files/%E0%A4%A HTTP/1.1\r\nHost: a',
+  ])('ends with a refusal, not with the process: %j', async (head) => {
+    const { port, url } = await start();
+    expect(await raw(port, head)).toMatch(/^(?:HTTP\/1\.1 4\d\d .*)?$/);
+    // It lives, and answers the next one.
+    expect((await fetch(`${url}/nothing`)).status).toBe(404);
+  });
+});

@@ -124,7 +124,7 @@ function noteOf({ view, viewer }: DeploymentInput): Run[] {
       if (viewer && !viewer.mayApprove) return prose(`Only members of ${groups} decide here.`, 500);
       if (it.foreign !== null && !it.foreign.known)
         return prose(
-          `It waits at ${plain(it.foreign.vendor, 30)}. I don't know who ${asker(it)} is here, so one more of ${groups} has to agree${remaining(it)}.`,
+          `It waits at ${plain(it.foreign.vendor, 30)}. I don't know who ${asker(it)} is in Teams, so one more than usual of ${groups} has to agree${remaining(it)}.`,
           500,
         );
       if (audience !== 'approvals') return prose(`Waiting for approval by ${groups}.`, 500);
@@ -199,10 +199,10 @@ function asker({ requestedBy }: Deployment): string {
   return plain(requestedBy.name, 60) || 'the one who started it';
 }
 
-/** "; 1 has" while some are still asked. */
+/** How many have, once somebody has. */
 function remaining({ approval, votes }: Deployment): string {
   const given = votes.filter(({ decision }) => decision === 'approve').length;
-  return given > 0 ? `; ${given} of ${approval?.count ?? 1} have` : '';
+  return given > 0 ? ` (${given} of ${approval?.count ?? 1} so far)` : '';
 }
 
 function factsOf(view: DeployView): Fact[] {

@@ -49,7 +49,9 @@ export const logs: CardDefinition<LogsInput, Data> = {
     const left = input.lines.length - lines.length;
     const where = `${plain(service, 60)} in ${plain(environment, 50)}`;
     const count = input.lines.length === 1 ? '1 line' : `${input.lines.length} lines`;
-    const summary = `Logs of ${where}: ${input.lines.length === 0 ? 'no line matches' : count}`;
+    const summary = input.run
+      ? `Run log of ${plain(service, 60)} #${plain(input.run.deployment, 20)}: ${count}`
+      : `Logs of ${where}: ${input.lines.length === 0 ? 'no line matches' : count}`;
     const url = safeUrl(input.downloadUrl);
     const run = safeUrl(input.run?.url);
     const paged = (title: string, cursor: string) => button(sign, 'logs.query', title, { bind: { ...bind, cursor } });
