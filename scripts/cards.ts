@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { cardBytes } from '../src/cards/render.ts';
 import { LOOKS, page } from './cards-page.ts';
-import { drawSamples, type Sample } from './cards-samples.ts';
+import { cardNames, drawSamples, type Sample } from './cards-samples.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
 // Debian's chromium in a container, without what it would ask the network for.
@@ -39,6 +39,9 @@ console.log(
 );
 console.log(`Open ${file}`);
 if (values.screenshots) await screenshots(samples);
+
+if (values.only !== undefined && !cardNames().includes(values.only))
+  throw new Error(`There is no card "${values.only}"; there are ${cardNames().join(', ')}.`);
 
 async function screenshots(all: readonly Sample[]): Promise<void> {
   const { chromium } = await import('playwright-core');

@@ -179,7 +179,9 @@ And see it:                             curl http://127.0.0.1:${ports.production
   data        ${data}
   config      ${config}
 
-Ctrl-C stops all of it; the next start finds what was there.`);
+Ctrl-C stops all of it; the next start finds what was there. Afterwards, the audit:
+
+  npx shipmate audit verify --config ${path.relative(process.cwd(), config)}`);
 }
 
 main().catch((error: unknown) => {

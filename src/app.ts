@@ -83,7 +83,12 @@ export async function createApp(config: LoadedConfig, options: AppOptions = {}):
   const { close, credential, http, probe } = live.parts;
   const store =
     options.store ??
-    (await createStore({ dataDir: config.dataDir, logger, ...(config.store === null ? {} : { url: config.store }) }));
+    (await createStore({
+      dataDir: config.dataDir,
+      logger,
+      onJobFailed: (job) => metrics.jobFailed(job),
+      ...(config.store === null ? {} : { url: config.store }),
+    }));
 
   let catalog = options.catalog?.(live.parts.catalog) ?? live.parts.catalog;
   const directory: Directory = {

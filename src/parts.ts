@@ -93,6 +93,24 @@ function buildConnections(config: LoadedConfig, deps: ConnectionDeps): Map<strin
   );
 }
 
+/**
+ * Whether another service has its runs in the same place for an environment of the same name there: then nobody can say
+ * whose a run is that chat did not start.
+ */
+export function sharesRuns(config: LoadedConfig, name: string): boolean {
+  const placesOf = ({ deploy, environments }: LoadedConfig['services'][number]): string[] => {
+    const place = pipelines[deploy.kind]?.place?.(deploy.config);
+    if (place === undefined) return [];
+    const names = (deploy.config as { environments?: Record<string, string> }).environments ?? {};
+    const theirs = environments.map((environment) => (names[environment.name] ?? environment.name).toLowerCase());
+    return theirs.map((each) => [deploy.kind, deploy.connection, place, each].join(' '));
+  };
+  const mine = config.services.filter((service) => service.name === name).flatMap(placesOf);
+  return config.services.some(
+    (service) => service.name !== name && placesOf(service).some((each) => mine.includes(each)),
+  );
+}
+
 /** The connection that an adapter goes through, where it has one. */
 function connectionFor(
   chosen: Chosen | null,
@@ -140,6 +158,8 @@ function buildCatalog(config: LoadedConfig, connections: ReadonlyMap<string, Con
       environments,
       pipeline: pipeline.create(deploy.config, name, deps(path.join('runs', deploy.kind), deploy)),
       versions: source.create(versions.config, name, deps(path.join('versions', versions.kind), versions)),
+      alone: !sharesRuns(config, name),
+      ...(deploy.connection === undefined ? {} : { connection: deploy.connection }),
       hears: deploy.connection !== undefined && connections.get(deploy.connection)?.webhook !== undefined,
     };
   });
@@ -168,8 +188,10 @@ function buildCatalog(config: LoadedConfig, connections: ReadonlyMap<string, Con
     zone: config.zone,
     ...(config.opsChannel === undefined ? {} : { opsChannel: config.opsChannel }),
     groupsWho: (permission, service, environment) => groupsFor(access, { permission, service, environment }),
-    personOf: (login) => {
-      const id = Object.hasOwn(config.logins, login) ? config.logins[login] : undefined;
+    personOf: (login, connection) => {
+      const keys = connection === null ? [login] : [`${connection}/${login}`, login];
+      const known = keys.find((key) => Object.hasOwn(config.logins, key));
+      const id = known === undefined ? undefined : config.logins[known];
       return id === undefined ? null : { id, tenantId: config.tenants[0] ?? '', name: login };
     },
     whoMay: (permission, service, environment) =>

@@ -144,7 +144,9 @@ export function createServers(deps: ServerDeps): Servers {
     try {
       await handler(req, res);
     } catch (error) {
-      logger.error('a request failed', { path: req.path(), error });
+      // Whoever sends half a body and goes away has no answer to get.
+      if (isGone(error)) logger.debug('a request broke off', { path: req.path() });
+      else logger.error('a request failed', { path: req.path(), error });
       if (!res.headersSent) answer(res, 500, { error: { code: 'INTERNAL' } });
       else res.end();
     } finally {
@@ -286,6 +288,10 @@ async function readBody(req: Request, limit = MAX_BODY): Promise<Buffer | null> 
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
+}
+
+function isGone(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'ECONNRESET';
 }
 
 function answer(res: Response, status: number, body?: unknown): void {

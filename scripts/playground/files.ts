@@ -60,6 +60,7 @@ export function shipmateYaml(options: {
 ${stringify(
   {
     mode: 'playground',
+    data: '.', // so that the command line finds the store with this file alone
     tenant: TENANT,
     playground: { clients },
     groups: GROUPS,

@@ -73,10 +73,13 @@ function deniedFor(policy: AccessPolicy, request: AccessRequest): Denied {
   return {
     allowed: false,
     code: 'ACCESS_DENIED',
-    message: `You have no right to ${VERBS[permission]}${what}${where}.`,
+    message: `You have no right to ${VERBS[permission]}${what === '' && ABOUT_SERVICES.has(permission) ? ' everything' : what}${where}.`,
     groups: groupsFor(policy, request).map((group) => policy.groupNames[group] ?? group),
   };
 }
+
+/** Without a service they are about all of them, which is more than a team's own. */
+const ABOUT_SERVICES: ReadonlySet<Permission> = new Set(['lock', 'unlock']);
 
 const VERBS: Readonly<Record<Permission, string>> = {
   view: 'see',

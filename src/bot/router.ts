@@ -319,7 +319,9 @@ function titleOf(code: ReasonCode): string {
   if (code === 'COMMAND_UNKNOWN') return 'I did not understand that';
   if (code === 'FROZEN') return 'Not during the freeze';
   if (code === 'ENV_LOCKED') return 'It is locked';
-  if (code.startsWith('ARGUMENT_') || code.endsWith('_UNKNOWN')) return 'One thing is missing';
+  if (code === 'ARGUMENT_MISSING') return 'One thing is missing';
+  if (code.startsWith('ARGUMENT_')) return 'That does not fit';
+  if (code.endsWith('_UNKNOWN')) return 'I do not know that';
   if (code === 'INTERNAL') return 'That went wrong';
   return 'I did not do this';
 }

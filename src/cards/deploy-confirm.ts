@@ -68,7 +68,7 @@ export const deployConfirm: CardDefinition<DeployConfirmInput, z.infer<typeof sc
       factOf(
         'Approval',
         asksApproval
-          ? `${approvalsNeeded === 1 ? 'One' : approvalsNeeded} of ${list(approverGroups, 5) || 'nobody: no group may approve here'}, somebody other than you, within ${duration(input.approvalExpiresMs)}`
+          ? `${approvalsNeeded === 1 ? 'One' : approvalsNeeded} of ${list(approverGroups, 5) || 'nobody: no group may approve here'}, ${input.approvalOwn ? 'you too' : 'somebody other than you'}, within ${duration(input.approvalExpiresMs)}`
           : 'Not needed',
       ),
     ];

@@ -95,6 +95,8 @@ export interface DeployConfirmInput {
   approvalsNeeded: number;
   /** Milliseconds. */
   approvalExpiresMs: number;
+  /** The requester may approve too. */
+  approvalOwn?: boolean;
   /** What the confirm button's token binds (signed by the builder with verb deploy.confirm). */
   bind: Record<string, string>;
 }

@@ -64,7 +64,8 @@ export const why: CardDefinition<WhyInput, z.infer<typeof schema>> = {
         ...changesOf(changes, changesTotal, false),
         hasNext: Boolean(input.next),
         next: prose(input.next ?? '', 400),
-        hasFooter: input.code !== undefined,
+        // "OK" is no reason for anything.
+        hasFooter: input.code !== undefined && input.code !== 'OK',
         footer: plain(input.code ?? '', 60),
         actions: [],
       },

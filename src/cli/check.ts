@@ -8,13 +8,17 @@ export const checkCommand: CliCommand = {
   usage: `
 shipmate check [file] [--online]
 
-  file      default: shipmate.yaml
+  file      default: shipmate.yaml; --config FILE is the same
   --online  also try the store, the credentials, Microsoft Graph and every connection, one finding each
 
 The environment has to be set as for the bot. Exits with 1 when something is wrong.`,
   async run(args, io) {
-    const { positionals, values } = readOptions(args, { online: { type: 'boolean', default: false } }, 1);
-    const file = positionals[0] ?? 'shipmate.yaml';
+    const { positionals, values } = readOptions(
+      args,
+      { online: { type: 'boolean', default: false }, config: { type: 'string' } },
+      1,
+    );
+    const file = positionals[0] ?? values.config ?? 'shipmate.yaml';
     let config: LoadedConfig;
     try {
       config = loadConfig(path.resolve(io.cwd, file), io.env);

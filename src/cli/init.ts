@@ -39,10 +39,13 @@ tenant: \${TENANT_ID}                # your Entra tenant
 bot: \${BOT_ID}                      # application id of the Azure Bot
 url: https://shipmate.example.com   # where people reach the bot, for links to files
 
-# How the bot signs in. Left out: workload identity.
-# credentials: { managed-identity: true }
+# How the bot signs in: one of these four. Left out: workload identity.
+# credentials: { managed-identity: true }            # or the client id of a user-assigned one
+# credentials: { workload-identity: true }           # or { client: ..., token-file: ... }
+# credentials: { certificate: /etc/shipmate/bot.pem } # certificate and key
+# credentials: { secret: "\${BOT_SECRET}" }
 
-# Left out: embedded, in ./.shipmate (one process). For several replicas:
+# Left out: embedded, in .shipmate beside this file (one process). For several replicas:
 # store: \${DATABASE_URL}
 
 # One file per team, which may only tighten what this file says.
@@ -56,8 +59,8 @@ channels:                           # names for conversation ids; a team's chann
   web: "\${CH_WEB}"
   approvals: "\${CH_APPROVALS}"      # where approvers are asked
 
-# Rights beyond what a team has on its own services. admin implies neither approve nor audit.
-# roles: { audit: auditors, break-glass: oncall }
+# Rights beyond what a team has on its own services.
+# roles: { break-glass: leads }
 
 environments:                       # in promotion order; the last one is production
   staging: {}

@@ -2,7 +2,7 @@ import { CONNECTOR_SCOPE } from '../app.ts';
 import type { LoadedConfig } from '../config.ts';
 import { ShipmateError } from '../errors.ts';
 import { createRedactor, type Redactor } from '../logger.ts';
-import { inspect, type Parts } from '../parts.ts';
+import { inspect, type Parts, sharesRuns } from '../parts.ts';
 import { createStore } from '../store/index.ts';
 import { quietLogger } from './log.ts';
 import type { Io } from './types.ts';
@@ -61,6 +61,13 @@ async function* lookAt(config: LoadedConfig, parts: Parts): AsyncGenerator<Findi
     yield* attempt(`connections.${name}`, `${connection.kind} answers`, () => connection.check());
   for (const { environments, name, pipeline, versions } of parts.catalog.services.values()) {
     yield* attempt(`${name}: deploy`, `${pipeline.kind} is ready`, () => pipeline.check());
+    if (sharesRuns(config, name))
+      yield {
+        level: 'warning',
+        subject: `${name}: deploy`,
+        message:
+          'Another service is deployed from the same place to the same environments, so runs that begin there are not asked about: nobody can say whose they are.',
+      };
     yield* attempt(`${name}: versions`, `${versions.kind} answers`, () => versions.check());
     for (const { name: environment, versionUrl } of environments)
       if (versionUrl !== undefined)

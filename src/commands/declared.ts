@@ -3,7 +3,7 @@ import type { Cards } from '../cards/index.ts';
 import type { Catalog, DeclaredCommand } from '../deploys/types.ts';
 import type { Deploys } from '../deploys/workflow.ts';
 import { type Refusal, refuse } from '../errors.ts';
-import { createRequesting, whyOf } from './request.ts';
+import { approvalOf, createRequesting, whyOf } from './request.ts';
 import { pick, type Scope, showsHere } from './scope.ts';
 import type { Action, Arguments, Command, Reply, Turn } from './types.ts';
 import { createExplaining } from './why.ts';
@@ -120,9 +120,7 @@ export function declaredCommands(deps: DeclaredCommandDeps): {
         changesTotal: 0,
         backwards: false,
         reason,
-        approverGroups: (plan.approval?.groups ?? []).map((group) => catalog().groupName(group)),
-        approvalsNeeded: plan.approval?.count ?? 0,
-        approvalExpiresMs: plan.approval?.expiresMs ?? 0,
+        ...approvalOf(plan.approval, catalog()),
         bind: {
           command: name,
           by: turn.person.id,

@@ -8,7 +8,7 @@ import type { Deploys, Plan } from '../deploys/workflow.ts';
 import { PipelineError, type Refusal, refuse } from '../errors.ts';
 import type { Version } from '../pipelines/types.ts';
 import { deployActions, rollbackMoved } from './deploy-actions.ts';
-import { createRequesting, whyOf } from './request.ts';
+import { approvalOf, createRequesting, whyOf } from './request.ts';
 import { type Picked, pick, type Scope, scopeOf, showsHere } from './scope.ts';
 import type { Action, Arguments, Command, Reply, Turn } from './types.ts';
 import { createExplaining } from './why.ts';
@@ -143,9 +143,7 @@ export function deployCommands(deps: DeployCommandDeps): Command[] {
         ...(glass === undefined ? {} : { glass: { reason: glass, broken } }),
         ...(wish.scheduledFor === undefined ? {} : { scheduledFor: wish.scheduledFor }),
         notes: notesOf(plan, deps.now()),
-        approverGroups: (plan.approval?.groups ?? []).map((group) => catalog().groupName(group)),
-        approvalsNeeded: plan.approval?.count ?? 0,
-        approvalExpiresMs: plan.approval?.expiresMs ?? 0,
+        ...approvalOf(plan.approval, catalog(), { for: wish.scheduledFor, now: deps.now() }),
         bind: {
           kind: 'deploy',
           by: turn.person.id,

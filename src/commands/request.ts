@@ -1,6 +1,7 @@
 import type { Cards } from '../cards/index.ts';
+import type { DeployConfirmInput } from '../cards/types.ts';
 import { baseOf } from '../conversations.ts';
-import type { Deployment, DeployView } from '../deploys/types.ts';
+import type { ApprovalPolicy, Catalog, Deployment, DeployView } from '../deploys/types.ts';
 import type { Deploys } from '../deploys/workflow.ts';
 import { homeOf } from './scope.ts';
 import type { Reply, Turn } from './types.ts';
@@ -38,6 +39,22 @@ export function createRequesting({ cards, deploys, now }: RequestingDeps) {
     cards.deployment({ view: await deploys.view(deployment, audience), now: now() });
 
   return { request, render };
+}
+
+/** What a confirmation says about the approval: what is not approved by its time does not start. */
+export function approvalOf(
+  approval: ApprovalPolicy | null,
+  catalog: Catalog,
+  scheduled?: { for: string | undefined; now: Date },
+): Pick<DeployConfirmInput, 'approverGroups' | 'approvalsNeeded' | 'approvalExpiresMs' | 'approvalOwn'> {
+  const left =
+    scheduled?.for === undefined ? Number.POSITIVE_INFINITY : Date.parse(scheduled.for) - scheduled.now.getTime();
+  return {
+    approverGroups: (approval?.groups ?? []).map((group) => catalog.groupName(group)),
+    approvalsNeeded: approval?.count ?? 0,
+    approvalExpiresMs: Math.max(0, Math.min(approval?.expiresMs ?? 0, left)),
+    approvalOwn: approval?.own ?? false,
+  };
 }
 
 /** The button on a refusal that shows what every rule says. */

@@ -3,7 +3,7 @@ import type { Cards } from '../cards/index.ts';
 import type { Catalog } from '../deploys/types.ts';
 import type { Deploys } from '../deploys/workflow.ts';
 import { refuse } from '../errors.ts';
-import { whyOf } from './request.ts';
+import { approvalOf, whyOf } from './request.ts';
 import { homeOf, pick, scopeOf, showsHere } from './scope.ts';
 import type { Arguments, Command, Reply, Turn } from './types.ts';
 
@@ -81,9 +81,7 @@ export function rollbackCommand(deps: RollbackCommandDeps): Command {
         changesTotal: comparison?.total ?? 0,
         backwards: comparison?.backwards ?? true,
         reason: args.reason ?? null,
-        approverGroups: (plan.approval?.groups ?? []).map((group) => deps.catalog().groupName(group)),
-        approvalsNeeded: plan.approval?.count ?? 0,
-        approvalExpiresMs: plan.approval?.expiresMs ?? 0,
+        ...approvalOf(plan.approval, deps.catalog()),
         bind: {
           kind: 'rollback',
           by: turn.person.id,

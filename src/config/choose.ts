@@ -15,7 +15,7 @@ export function choose(
 ): Chosen {
   const kind = Object.keys(entry)[0] ?? '';
   const adapter = Object.hasOwn(registry, kind) ? registry[kind] : undefined;
-  const known = Object.keys(registry);
+  const known = Object.keys(registry).sort();
   if (!adapter) {
     report(kind === '' ? at : [...at, kind], `there is no kind "${kind}"${near(kind, known)}`, 'key');
     return { kind, config: null };
@@ -47,7 +47,9 @@ function connectionOf(
   else if (named === undefined)
     report(
       at,
-      known.length === 0 ? `this needs an entry connections.${kind}` : `say which connection: ${known.join(', ')}`,
+      known.length === 0
+        ? `there is no connection of the kind ${kind}: add one at the top level, connections: { ${kind}: { ... } } (see docs/pipelines)`
+        : `say which connection: ${known.join(', ')}`,
     );
   else report(where, `there is no connection "${name}"${near(name, known)}`);
   return undefined;
@@ -112,7 +114,30 @@ export function issueLines(issue: z.core.$ZodIssue, known: readonly string[] = [
         .map(([at, message, of]): IssueLine => [[...issue.path, ...at], message, of]);
   }
   if (issue.code === 'invalid_key') return [[issue.path, issue.issues[0]?.message ?? issue.message, 'key']];
-  return [[issue.path, isMissing(issue) ? 'this is missing' : issue.message]];
+  return [[issue.path, isMissing(issue) ? 'this is missing' : wordsOf(issue)]];
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  string: 'text',
+  int: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'keys with values',
+  record: 'keys with values',
+};
+
+/** What the library says by itself, in words for people; where a schema has words of its own, those. */
+function wordsOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_type' && issue.message.startsWith('Invalid input'))
+    return `must be ${KINDS[issue.expected] ?? issue.expected}`;
+  if (issue.code === 'invalid_value' && issue.message.startsWith('Invalid '))
+    return `must be ${issue.values.join(' or ')}`;
+  if (issue.code === 'too_small' && issue.message.startsWith('Too small'))
+    return `must have at least ${issue.minimum}${issue.origin === 'string' ? ' characters' : ''}`;
+  if (issue.code === 'too_big' && issue.message.startsWith('Too big'))
+    return `must have at most ${issue.maximum}${issue.origin === 'string' ? ' characters' : ''}`;
+  return issue.message;
 }
 
 function isMissing(issue: z.core.$ZodIssue): boolean {

@@ -8,7 +8,7 @@ import { pipelines, versionSources } from '../pipelines/index.ts';
 import { choose, chooseConnections } from './choose.ts';
 import { commandsOf } from './commands.ts';
 import { connectionKinds } from './connection-kinds.ts';
-import type { ConfigDocument } from './document.ts';
+import type { ConfigDocument, Path } from './document.ts';
 import { accessPolicy, environmentPolicy, type GroupOf, loosens, type Report, windowsOf } from './policy.ts';
 import { near } from './problems.ts';
 import type { Main, ServiceEntry } from './schema.ts';
@@ -73,7 +73,12 @@ export function resolve(
       team: entry.team,
       ...(channel === undefined ? {} : { channel }),
       environments,
-      deploy: choose(entry.deploy, pipelines, [...at, 'deploy'], here, connections),
+      deploy: mapped(
+        choose(entry.deploy, pipelines, [...at, 'deploy'], here, connections),
+        environmentNames,
+        [...at, 'deploy'],
+        here,
+      ),
       versions: choose(completed(entry), versionSources, [...at, 'versions'], here, connections),
     };
   });
@@ -200,6 +205,16 @@ export function resolve(
   }
 }
 
+/** Adapters may call environments otherwise; the names here are those of the configuration. */
+function mapped(chosen: Chosen, environments: readonly string[], at: Path, report: Report): Chosen {
+  const { config } = chosen;
+  const names = typeof config === 'object' && config !== null && 'environments' in config ? config.environments : {};
+  for (const name of Object.keys(names ?? {}))
+    if (!environments.includes(name))
+      report([...at, 'environments', name], `there is no environment "${name}"${near(name, environments)}`, 'key');
+  return chosen;
+}
+
 /** The entry of `versions`, with what it takes from the entry of `deploy`. */
 function completed({ deploy, versions }: ServiceEntry): Record<string, unknown> {
   const kind = Object.keys(versions)[0] ?? '';
@@ -303,8 +318,18 @@ function checkMode(config: Main, report: Report): void {
   const tenants = typeof config.tenant === 'string' ? [config.tenant] : config.tenant;
   for (const tenant of tenants)
     if (!GUID.test(tenant)) report(['tenant'], `"${tenant}" is no tenant id, which is a GUID`);
-  for (const [login, id] of Object.entries(config.logins ?? {}))
+  const several = Object.keys(config.connections ?? {}).filter((each) => each !== 'oci').length > 1;
+  for (const [login, id] of Object.entries(config.logins ?? {})) {
+    const [connection = ''] = login.split('/');
+    // The same login may be somebody else elsewhere.
+    if (several && !Object.hasOwn(config.connections ?? {}, connection))
+      report(
+        ['logins', login],
+        `there are several connections: say whose login it is, like ${Object.keys(config.connections ?? {})[0]}/${login}`,
+        'key',
+      );
     if (!GUID.test(id)) report(['logins', login], `"${id}" is no Entra object id, which is a GUID`);
+  }
   for (const [name, id] of Object.entries(config.groups))
     if (!GUID.test(id)) report(['groups', name], `"${id}" is no Entra object id, which is a GUID`);
   if (config.directory === 'static' && config.people === undefined)

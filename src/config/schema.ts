@@ -221,7 +221,9 @@ export const main = strict({
   logins: z
     .record(z.string().min(1).max(100), id)
     .optional()
-    .describe('Who logins at GitHub, GitLab, Azure DevOps and Jenkins are: Entra object ids of people'),
+    .describe(
+      'Who logins at GitHub, GitLab, Azure DevOps and Jenkins are: Entra object ids of people. With several connections: connection/login',
+    ),
   channels: z.record(name, id).default({}).describe('Names for conversation ids of channels'),
   roles: z
     .partialRecord(z.enum(PERMISSIONS), role, { error: unknownKeys(PERMISSIONS) })

@@ -1,7 +1,7 @@
 import type { ReadTx } from '../store/types.ts';
 import type { Gathered } from './gather.ts';
 import type { Circumstances, Promotion } from './rules.ts';
-import type { Deployment, EnvironmentPolicy } from './types.ts';
+import type { Block, Deployment, EnvironmentPolicy } from './types.ts';
 
 /** Those that ran there last, among which the newest end is looked for. */
 const LOOKED_AT = 20;
@@ -23,12 +23,26 @@ export async function circumstancesOf(
     environment,
     version,
     locks: await tx.locks.covering(service, environment.name),
-    block: await tx.blocks.get(service, environment.name, version.sha),
+    block: await blockOf(tx, service, environment.name, version),
     promotion: before === undefined ? null : await promotionOf(tx, service, before),
   };
 }
 
+/** What keeps it out. Of a commit that nobody knows it can't be said that it is none of those that are kept out. */
+async function blockOf(
+  tx: ReadTx,
+  service: string,
+  environment: string,
+  { name, sha }: { name: string; sha: string },
+): Promise<Block | null> {
+  if (sha !== '') return tx.blocks.get(service, environment, sha);
+  const kept = await tx.blocks.list(service, environment);
+  return kept.find(({ version }) => name.startsWith(version)) ?? kept[0] ?? null;
+}
+
 async function promotionOf(tx: ReadTx, service: string, before: NonNullable<Gathered['before']>): Promise<Promotion> {
+  const { sameRun, ...told } = before;
+  if (sameRun) return { ...told, failure: null };
   const recent = await tx.deployments.list({
     service,
     environment: before.environment,
@@ -39,7 +53,7 @@ async function promotionOf(tx: ReadTx, service: string, before: NonNullable<Gath
   const [last] = recent
     .filter(({ startedAt, state }) => startedAt !== null || state === 'attention')
     .sort((a, b) => endOf(b).localeCompare(endOf(a)));
-  return { ...before, failure: last && last.state !== 'succeeded' ? last : null };
+  return { ...told, failure: last && last.state !== 'succeeded' ? last : null };
 }
 
 /** One that needs a person has no end yet: it counts as the newest. */

@@ -156,6 +156,8 @@ function changed(deployment: Deployment, status: RunStatus): boolean {
 function gateOf(deployment: Deployment, status: RunStatus): GateState | null {
   const { gate } = status;
   if (gate === undefined || gate.id === deployment.gate?.id) return null;
+  // The guard of another environment is a request of its own, under the rules of that one (foreign.ts).
+  if (gate.environment !== undefined && gate.environment !== deployment.environment) return null;
   const open = { id: gate.id, question: gate.question.slice(0, 300) };
   if (gate.environment !== deployment.environment) return { ...open, answer: null };
   const approvers = deployment.votes.filter(({ decision }) => decision === 'approve').map(({ person }) => person.name);

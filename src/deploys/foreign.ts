@@ -7,12 +7,14 @@ import { outOfBand } from './drift.ts';
 import { compareVersions, type Gathered, runningVersion, runsBefore } from './gather.ts';
 import { createPlacing, type DeployRequest } from './placing.ts';
 import { takeBack } from './queue.ts';
+import { sameCommit } from './rules.ts';
 import { announce, show, tell, titleOf } from './show.ts';
 import {
   type ApprovalPolicy,
   type Deployment,
   type EnvironmentPolicy,
   type ForeignStart,
+  HOLDING_STATES,
   PENDING_STATES,
   type Service,
   SYSTEM,
@@ -20,8 +22,14 @@ import {
 
 /** A vendor that tells by webhook is asked this seldom without one. */
 const HEARING_MS = 10 * 60_000;
-/** Runs are looked for from a little before the last look on: clocks differ, and lists lag. */
-const OVERLAP_MS = 10 * 60_000;
+/** What a vendor tells is looked at this long after the last look: a stream of webhooks costs no more than this. */
+const HEARD_MS = 5_000;
+/** Vendors list runs by when they were made; one may build for hours before it comes to an environment. */
+const SINCE_MS = 24 * 3_600_000;
+/** So long after one of ours ended its run may still be listed as it was before. */
+const LAG_MS = 2 * 60_000;
+/** How often one run may be asked about anew, because it waits again. */
+const MOST_ROUNDS = 20;
 /** While one of ours is just starting nothing can be told apart: it is looked at again then. */
 const AGAIN_MS = 5_000;
 const REMEMBERED_MS = 90 * 86_400_000;
@@ -55,29 +63,34 @@ export function createForeign(deps: DeployDeps) {
     const before = await store.read((tx) => tx.settings.get(key));
     const last = before === null ? null : Date.parse(before);
     const at = now();
+    if (!service.alone) return;
     if (last !== null && service.hears && !heard && at.getTime() - last < HEARING_MS) return;
-    if (await isStarting(name)) {
+    if ((last !== null && heard && at.getTime() - last < HEARD_MS) || (await isStarting(name))) {
       await store.transaction((tx) =>
-        tx.jobs.send('deploy.foreign', { service: name, heard }, { delayMs: AGAIN_MS, singletonKey: name }),
+        tx.jobs.send('deploy.foreign', { service: name, heard }, { delayMs: AGAIN_MS, singletonKey: `${name}:later` }),
       );
       return;
     }
-    const since = new Date((last ?? at.getTime()) - OVERLAP_MS);
+    const since = new Date(at.getTime() - SINCE_MS);
     const runs = await service.pipeline.recent({ since });
     const known = await store.read((tx) => tx.deployments.list({ service: name, limit: KNOWN }));
     // One that began while we asked may be ours: its id is not stored yet.
     if (await isStarting(name)) return look({ service: name, heard });
-    const ours = new Set(known.flatMap(({ run }) => (run === null ? [] : [run.id])));
     for (const run of runs) {
-      // The guard says where a run goes; what the run says of itself (its name, its inputs) is whoever started it's word.
-      const where = run.gate?.environment ?? run.environment;
+      // The guard says where a run goes; what the run says of itself (its name, its inputs) is the word of whoever started it.
+      const where = run.gate === undefined ? run.environment : run.gate.environment;
       const environment = service.environments.find(({ name }) => name === where);
-      if (!environment || (ours.has(run.run.id) && run.gate === undefined)) continue;
+      const mine = known.filter((each) => each.environment === where && runOf(each) === run.run.id);
       try {
-        if (run.gate !== undefined && !ours.has(run.run.id)) await adopt(service, environment, run, run.gate.id);
-        // The first look only learns what is there; one that ended badly changed nothing that is known.
-        else if (run.gate === undefined && last !== null && run.state !== 'cancelled' && run.state !== 'failed')
-          await notice(service, environment, run);
+        // A guard of nobody knows which environment is answered by no rule of ours; it waits, and that is told.
+        if (environment === undefined) {
+          if (run.gate !== undefined)
+            await store.transaction((tx) => putOff(tx, service, run, 'its guard is of no environment that I know.'));
+        } else if (run.gate !== undefined) {
+          // One that follows the run there answers its guard itself.
+          if (!mine.some(({ foreign, state }) => foreign === null && HOLDING_STATES.includes(state)))
+            await adopt(service, environment, run, run.gate.id);
+        } else await notice(service, environment, run, mine, last === null);
       } catch (error) {
         logger.warn('a run that chat did not start could not be looked at', { service: name, run: run.run.id, error });
       }
@@ -94,14 +107,14 @@ export function createForeign(deps: DeployDeps) {
 
   /** Makes it a deployment, or leaves it where it is until it can be judged. */
   const adopt = async (service: Service, environment: EnvironmentPolicy, run: ForeignRun, gate: string) => {
-    const origin = `foreign:${service.name}:${run.run.id}:${gate}`;
-    if ((await store.read((tx) => tx.deployments.byOrigin(origin))) !== null) return;
+    const origin = await unasked(`foreign:${service.name}:${run.run.id}:${gate}`);
+    if (origin === null) return;
     const conversation = service.channel ?? catalog().opsChannel ?? catalog().approvalsChannel;
     if (conversation === undefined) {
       logger.warn('a run waits at the vendor, and no channel is known to ask in', { service: service.name });
       return;
     }
-    const person = run.startedBy === null ? null : catalog().personOf(run.startedBy);
+    const person = run.startedBy === null ? null : catalog().personOf(run.startedBy, service.connection ?? null);
     const foreign: ForeignStart = {
       run: run.run,
       gate,
@@ -121,6 +134,7 @@ export function createForeign(deps: DeployDeps) {
       foreign,
     };
     const gathered = await gatherForeign(service, environment, run, input.person, foreign.known);
+    input.version = gathered.version.name;
     await store.transaction(async (tx) => {
       const placed = await placing.place(tx, input, gathered);
       if (placed.ok) {
@@ -141,6 +155,19 @@ export function createForeign(deps: DeployDeps) {
       await show(tx, inserted.deployment, catalog());
       await announce(tx, inserted.deployment, catalog(), 'ended');
     });
+  };
+
+  /** The origin of a new request; null while the one before is open, or was answered a moment ago. */
+  const unasked = async (base: string): Promise<string | null> => {
+    for (let round = 1; round <= MOST_ROUNDS; round += 1) {
+      const origin = round === 1 ? base : `${base}:${round}`;
+      const before = await store.read((tx) => tx.deployments.byOrigin(origin));
+      if (before === null) return origin;
+      const ended = before.finishedAt === null ? null : Date.parse(before.finishedAt);
+      // Some vendors keep the id of a run that is repeated: it waits again.
+      if (ended === null || now().getTime() - ended < LAG_MS) return null;
+    }
+    return null;
   };
 
   const record = (tx: Tx, deployment: Deployment, outcome: 'done' | 'refused', code: ReasonCode) => {
@@ -188,13 +215,13 @@ export function createForeign(deps: DeployDeps) {
     known: boolean,
   ): Promise<Gathered> => {
     const place = { service: service.name, environment: environment.name };
-    const version = { name: run.version, sha: run.sha ?? '' };
+    const version = { name: await nameOf(service, run), sha: run.sha ?? '' };
     const access = known
       ? await deps.authoriser.authorise(person, { permission: 'deploy', ...place }, { fresh: true })
       : ({ allowed: true, code: 'OK', role: titleOf(service.pipeline) } as const);
     const [from, before] = await Promise.all([
       runningVersion(deps, service, environment),
-      runsBefore(deps, service, environment),
+      runsBefore(deps, service, environment, run.run.id),
     ]);
     return {
       ok: true,
@@ -208,6 +235,13 @@ export function createForeign(deps: DeployDeps) {
       approval: known ? environment.approval : answeredFor(environment.approval, place),
       ...(before === null ? {} : { before }),
     };
+  };
+
+  /** A name is a claim of whoever started it: where it stands for another commit, the commit is shown instead. */
+  const nameOf = async (service: Service, { sha, version }: ForeignRun): Promise<string> => {
+    if (sha === null) return `${version} (commit not known)`;
+    const named = await service.versions.resolve(version).catch(() => null);
+    return named !== null && !sameCommit(named.sha, sha) ? sha.slice(0, 7) : version;
   };
 
   /**
@@ -229,11 +263,22 @@ export function createForeign(deps: DeployDeps) {
     };
   };
 
-  /** It ran without asking us. */
-  const notice = (service: Service, environment: EnvironmentPolicy, run: ForeignRun): Promise<void> =>
+  /** It ran without asking us. The first look only learns what is there. */
+  const notice = (
+    service: Service,
+    environment: EnvironmentPolicy,
+    run: ForeignRun,
+    mine: readonly Deployment[],
+    first: boolean,
+  ): Promise<void> =>
     store.transaction(async (tx) => {
-      const key = `foreign:${service.name}:${run.run.id}`;
-      if (!(await tx.claims.claim(key, new Date(now().getTime() + REMEMBERED_MS)))) return;
+      // A run of ours that goes on long after it was over was repeated there.
+      const repeats = run.state === 'running' || run.state === 'queued';
+      const over = (it: Deployment) => it.finishedAt !== null && now().getTime() - Date.parse(it.finishedAt) > LAG_MS;
+      if (mine.length > 0 && !(repeats && mine.every(over))) return;
+      const round = mine[0] === undefined ? '' : `:${mine[0].id}`;
+      const key = `foreign:${service.name}:${run.run.id}:${environment.name}${round}`;
+      if (!(await tx.claims.claim(key, new Date(now().getTime() + REMEMBERED_MS))) || first) return;
       const by = run.startedBy === null ? '' : ` by ${run.startedBy}`;
       const place = { service: service.name, environment: environment.name };
       await outOfBand(tx, catalog(), now(), {
@@ -265,6 +310,11 @@ export function createForeign(deps: DeployDeps) {
   };
 
   return { look };
+}
+
+/** The vendor's id of the run that it is about. */
+function runOf({ foreign, run }: Deployment): string | undefined {
+  return run?.id ?? foreign?.run.id;
 }
 
 function stranger({ startedBy, vendor }: ForeignStart): Person {

@@ -28,7 +28,12 @@ export interface Gathered {
   breakGlassAccess: AccessDecision | null;
   version: Version;
   /** What runs on the environment before, as far as anybody knows; undefined where no order is kept. */
-  before?: { environment: string; active: { version: string; sha: string | null } | null };
+  before?: {
+    environment: string;
+    active: { version: string; sha: string | null } | null;
+    /** The very run that waits here has just been there. */
+    sameRun?: true;
+  };
   /** What this wish needs. */
   approval: ApprovalPolicy | null;
   /** What runs there now, as far as anybody knows. */
@@ -136,9 +141,17 @@ export async function runsBefore(
   deps: Pick<GatherDeps, 'store' | 'probe' | 'logger'>,
   service: Service,
   { promoteFrom }: EnvironmentPolicy,
+  /** The vendor's id of a run that goes through several environments. */
+  run?: string,
 ): Promise<NonNullable<Gathered['before']> | null> {
   const before = service.environments.find(({ name }) => name === promoteFrom);
   if (before === undefined) return null;
+  if (run !== undefined) {
+    // It waits for the next environment, so it is done with this one; ours of this one ends with the whole run.
+    const holder = await deps.store.read((tx) => tx.deployments.holder(service.name, before.name));
+    if (holder?.run?.id === run)
+      return { environment: before.name, active: { version: holder.version, sha: holder.sha }, sameRun: true };
+  }
   return { environment: before.name, active: await runningVersion(deps, service, before) };
 }
 
@@ -203,6 +216,6 @@ async function unknownVersion(service: Service, name: string): Promise<Refusal> 
   const options = (near.length > 0 ? near : await service.versions.list({ limit: 5 })).map((version) => version.name);
   return refuse('VERSION_UNKNOWN', `${service.name} has no version "${name}".`, {
     options,
-    next: near.length > 0 ? 'Did you mean one of these?' : 'These are the newest.',
+    next: near.length > 0 ? 'Did you mean one of those?' : 'Say one of the newest.',
   });
 }

@@ -131,7 +131,8 @@ export function blockRule({ block, environment, kind, service, version }: Circum
 
 export function promotionRule({ environment, kind, promotion, service, version }: Circumstances): Finding {
   if (kind === 'rollback') return pass('promotion', 'A rollback is exempt from the order of environments.');
-  if (kind === 'command' || promotion === null) return pass('promotion', 'No environment comes before.');
+  if (kind === 'command') return pass('promotion', 'A command is not part of the order of environments.');
+  if (promotion === null) return pass('promotion', 'No order is asked for here.');
   const { active, failure } = promotion;
   const first = promotion.environment;
   const again = { next: `Deploy it there first: \`deploy ${service} ${version.name} to ${first}\`.` };

@@ -79,7 +79,7 @@ export function createTrigger(
       breakGlass === null ? null : ask(deployment.requestedBy, { permission: 'break-glass' }),
       Promise.all(approvers.map(({ person }) => ask(person, approve))),
       named ? resolve(service, deployment.version) : null,
-      bringsOne ? runsBefore(deps, service, policy) : null,
+      bringsOne ? runsBefore(deps, service, policy, foreign?.run.id) : null,
     ]);
     if (resolved instanceof PipelineError)
       return refuse(
@@ -133,7 +133,9 @@ export function createTrigger(
       // The time to look for it begins now, however long the call took.
       if (!notTaken) return lookAgain(deployment, doubt ? since : now().toISOString());
       if (failure.retryable && elapsed(since) < TRIGGER_PATIENCE_MS) return tryAgain(deployment, since, doubt);
-      await end(deployment, 'failed', failure.code, failure.message);
+      // An answer that may have arrived lets the run go on, whatever came after.
+      if (doubt && deployment.foreign !== null) await lost(deployment);
+      else await end(deployment, 'failed', failure.code, failure.message);
       return;
     }
     // A store that fails here is the job's failure: it runs again and finds the run by its key.
@@ -189,7 +191,11 @@ export function createTrigger(
 
   const reconcile = async (deployment: Deployment, pipeline: Pipeline, since: string): Promise<void> => {
     // An answer, or a second attempt of the same run, is the same however often it is given.
-    if (deployment.foreign !== null) return start(deployment, pipeline, { doubt: true, since });
+    if (deployment.foreign !== null) {
+      if (elapsed(since) >= TRIGGER_PATIENCE_MS) await lost(deployment);
+      else await start(deployment, pipeline, { doubt: true, since });
+      return;
+    }
     let run: RunRef | null = null;
     let looked = false;
     try {

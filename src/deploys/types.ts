@@ -66,6 +66,10 @@ export interface Service {
   versions: VersionSource;
   /** The vendor tells by webhook when something happens there: it need not be asked so often. */
   hears: boolean;
+  /** No other service has its runs in the same place: whose a run is that chat did not start is certain. */
+  alone: boolean;
+  /** Name of the pipeline's connection, where it has one. */
+  connection?: string;
 }
 
 /** A command that the configuration declares. */
@@ -110,7 +114,7 @@ export interface Catalog {
   /** Their object ids. */
   groupsWho(permission: Permission, service: string, environment: string): string[];
   /** Who a login at a vendor is, as far as the configuration says. */
-  personOf(login: string): Person | null;
+  personOf(login: string, connection: string | null): Person | null;
   /** Hash of a service's effective policy in an environment; part of an approval's digest. */
   policyHash(service: string, environment: string, command?: string): string;
   /** A group's name in the configuration, for people; its id when it has none. */

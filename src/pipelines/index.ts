@@ -41,6 +41,8 @@ export interface PipelineAdapter {
   config: z.ZodType;
   /** The kind of connection that it needs: `connections.<kind>`, or the one that its key `connection` names. */
   connection?: string;
+  /** Where its runs are told apart from others' at the vendor: two services with the same place share them. */
+  place?(config: unknown): string;
   create(config: unknown, service: string, deps: PipelineDeps): Pipeline;
 }
 export interface VersionsAdapter {
@@ -91,6 +93,10 @@ export const pipelines: Readonly<Record<string, PipelineAdapter>> = {
   'azure-devops': {
     config: azureDeployConfig,
     connection: 'azure-devops',
+    place: (config) => {
+      const { 'azure-devops': project, pipeline } = azureDeployConfig.parse(config);
+      return `${project}/${pipeline}`.toLowerCase();
+    },
     create: (config, service, deps) => createAzurePipeline(azureDeployConfig.parse(config), service, deps),
   },
   command: {
@@ -100,16 +106,22 @@ export const pipelines: Readonly<Record<string, PipelineAdapter>> = {
   gitlab: {
     config: gitlabConfig,
     connection: 'gitlab',
+    place: (config) => gitlabConfig.parse(config).gitlab.toLowerCase(),
     create: (config, service, deps) => createGitlabPipeline(gitlabConfig.parse(config), service, deps),
   },
   jenkins: {
     config: jenkinsDeployConfig,
     connection: 'jenkins',
+    place: (config) => jenkinsDeployConfig.parse(config).jenkins,
     create: (config, _service, deps) => createJenkinsPipeline(jenkinsDeployConfig.parse(config), deps),
   },
   github: {
     config: githubDeployConfig,
     connection: 'github',
+    place: (config) => {
+      const { github, workflow } = githubDeployConfig.parse(config);
+      return `${github}/${workflow}`.toLowerCase();
+    },
     create: (config, _service, deps) => createGitHubPipeline(githubDeployConfig.parse(config), deps),
   },
 };

@@ -24,6 +24,8 @@ export interface StoreOptions {
   logger: Logger;
   /** Connections for transactions, PostgreSQL only. */
   pool?: number;
+  /** Told of each run of a job that failed, for what is measured. */
+  onJobFailed?: (job: string) => void;
 }
 
 const HEALTH_MS = 2_000;
@@ -58,6 +60,7 @@ export async function createStore(options: StoreOptions): Promise<Store> {
       ? await embedded(options.dataDir, logger)
       : distributed(options.url, options.pool ?? 10, logger);
   const { db, jobs } = engine;
+  if (options.onJobFailed) jobs.onFailure = options.onJobFailed;
   try {
     await migrate(db);
     await jobs.open();

@@ -39,6 +39,8 @@ type Handler = (data: never) => Promise<void>;
 export class JobEngine {
   readonly #boss: PgBoss;
   readonly #logger: Logger;
+  /** Told of each run of a job that failed. */
+  onFailure: (job: JobName) => void = () => {};
   readonly #handlers = new Map<JobName, Handler>();
   readonly #workers = new Map<JobName, string[]>();
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -122,6 +124,7 @@ export class JobEngine {
       await handler(data as never);
     } catch (error) {
       this.#logger.error('a job failed and will be tried again', { job: name, data, error });
+      this.onFailure(name);
       throw error;
     }
   }

@@ -46,7 +46,7 @@ describe('connections', () => {
     const versions = 'versions: { git: ./repo }';
     expect(problems(yaml(`${DEPLOY}, ${versions}`, ''))).toEqual([
       expect.stringMatching(
-        /^shipmate\.yaml:\d+:\d+ services\.storefront\.deploy: this needs an entry connections\.github$/,
+        /^shipmate\.yaml:\d+:\d+ services\.storefront\.deploy: there is no connection of the kind github: add one at the top level/,
       ),
     ]);
     const named = DEPLOY.replace('deploy.yml', 'deploy.yml, connection: githbu');
@@ -61,10 +61,25 @@ describe('connections', () => {
     ).toEqual([expect.stringMatching(/connections\.ci is of the kind jenkins, and this needs one of the kind github/)]);
     expect(problems(yaml(`${DEPLOY}, ${versions}`, 'connections: { gihub: { app: "1" } }'))).toEqual([
       expect.stringMatching(/no kind of connection "gihub".*github/),
-      expect.stringMatching(/needs an entry connections\.github/),
+      expect.stringMatching(/no connection of the kind github/),
     ]);
     expect(problems(yaml(`${DEPLOY}, ${versions}`, 'connections: { github: { app: "1", key: k, urll: x } }'))).toEqual([
       expect.stringMatching(/this key is not known here.*url/),
+    ]);
+  });
+
+  it('says in plain words what a value must be', () => {
+    const service = `${DEPLOY.replace('deploy.yml', 'deploy.yml, environments: { prod: Production }')}, versions: { github: releases }`;
+    expect(problems(yaml(service))).toEqual([
+      expect.stringMatching(
+        /environments\.prod: there is no environment "prod"; did you mean "production"\?|there is no environment "prod"; there are staging, production/,
+      ),
+    ]);
+    expect(
+      problems(yaml('deploy: { github: [acme/storefront], workflow: deploy.yml }, versions: { git: ./r }')),
+    ).toEqual([expect.stringMatching(/deploy\.github: must be text$/)]);
+    expect(problems(yaml('deploy: { command: ./d }, versions: { github: acme/storefront, from: relases }'))).toEqual([
+      expect.stringMatching(/versions\.from: must be releases or tags or deployments$/),
     ]);
   });
 

@@ -99,7 +99,7 @@ describe('a mistake is told with its file, line and column', () => {
       'a count of none',
       'production:',
       'production: { approve: { from: web, count: 0 } }',
-      'shipmate.yaml:6:71 environments.production.approve.count: Too small',
+      'shipmate.yaml:6:71 environments.production.approve.count: must have at least 1',
     ],
     [
       'approvers without end',
@@ -129,7 +129,7 @@ describe('a mistake is told with its file, line and column', () => {
       'a yes that is text',
       'production:',
       'production: { confirm: "yes" }',
-      'shipmate.yaml:6:51 environments.production.confirm: Invalid input: expected boolean',
+      'shipmate.yaml:6:51 environments.production.confirm: must be true or false',
     ],
     [
       'no channel for approvals',
@@ -282,7 +282,12 @@ describe('a mistake is told with its file, line and column', () => {
       'playground: { clients: ["http://localhost:1"] }\nservices:',
       'shipmate.yaml:7:1 playground: this is for mode: playground only',
     ],
-    ['a mode that is none', 'services:', 'mode: emulator\nservices:', 'shipmate.yaml:7:7 mode: Invalid option'],
+    [
+      'a mode that is none',
+      'services:',
+      'mode: emulator\nservices:',
+      'shipmate.yaml:7:7 mode: must be teams or playground',
+    ],
   ])('%s', (_what, from, to, told) => {
     const found = changed(from, to);
     expect(found.find((line) => line.startsWith(told)) ?? found).toEqual(expect.stringContaining(told));
@@ -339,7 +344,7 @@ describe('files that can not be read', () => {
       'd:1:1 this file can not be read. Does it exist?',
     ]);
     expect(problems('')).toContain('shipmate.yaml:1:1 tenant: this is missing');
-    expect(problems('- a\n')[0]).toContain('expected object');
+    expect(problems('- a\n')[0]).toContain('must be keys with values');
     const bomb = [
       'a: &a [x, x]',
       ...'bcdefgh'.split('').map((each, at) => `${each}: &${each} [${Array(9).fill(`*${'abcdefgh'[at]}`).join(', ')}]`),

@@ -175,6 +175,7 @@ export function createBench({
     pipeline,
     versions,
     hears: false,
+    alone: true,
   };
   const rules = { hash: 'policy-1' };
   const services = new Map([[service.name, service]]);
@@ -254,7 +255,11 @@ export function createBench({
   return {
     seen,
     drift: () => lookForDrift(deps),
-    look: (heard = true) => foreign.look({ service: 'storefront', heard }),
+    look: (heard = true) => {
+      // What is heard within seconds is looked at together.
+      clock += 6_000;
+      return foreign.look({ service: 'storefront', heard });
+    },
     hear: (runs: string[], look = false) => hear(deps, { connection: 'c', runs, look }, () => ['storefront']),
     store,
     deploys,
