@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { PipelineError } from '../../src/errors.ts';
 import type { ForeignRun } from '../../src/pipelines/types.ts';
 import { person } from '../helpers/deployments.ts';
 import { type Bench, createBench, refused, sha, unknown } from './bench.ts';
@@ -270,6 +271,16 @@ describe('the answer to the guard is in doubt', () => {
     await bench.pass(120_000);
     const [d] = await all();
     expect(d?.state).not.toBe('failed');
+  });
+  it('taken, its answer lost, then refused because nothing waits any more: a person is asked, and it is not called failed', async () => {
+    await begin();
+    let n = 0;
+    bench.pipeline.answer = async () => {
+      n += 1;
+      throw n === 1 ? unknown() : new PipelineError('PIPELINE_REJECTED', 'The run does not wait for this any more.');
+    };
+    await bench.pass(30_000);
+    expect((await all())[0]?.state).toBe('attention');
   });
   it('never known: a person is asked in the end, and the environment is not held for ever', async () => {
     await begin();
