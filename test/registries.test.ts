@@ -3,8 +3,9 @@ import { describe, expect, it } from '@jest/globals';
 import { createCommands } from '../src/commands/index.ts';
 import { parse } from '../src/commands/parse.ts';
 import { BUILT_IN } from '../src/config/commands.ts';
+import { connectionKinds } from '../src/config/connection-kinds.ts';
 import { logSources } from '../src/monitoring/index.ts';
-import { connections, pipelines, versionSources } from '../src/pipelines/index.ts';
+import { pipelines, versionSources } from '../src/pipelines/index.ts';
 import { catalog as emptyCatalog } from './helpers/policies.ts';
 
 function folders(of: string): string[] {
@@ -27,6 +28,8 @@ describe('adapters', () => {
   const LEAST: Record<string, Record<string, unknown>> = {
     'deploy github': { github: 'acme/storefront', workflow: 'deploy.yml' },
     'deploy azure-devops': { 'azure-devops': 'Storefront', pipeline: 42 },
+    'logs loki': { loki: { app: '{service}' } },
+    'logs elasticsearch': { elasticsearch: 'logs-*' },
     'versions azure-devops': { 'azure-devops': 'Storefront', from: 'tags', repository: 'storefront' },
   };
   it.each(
@@ -43,10 +46,9 @@ describe('adapters', () => {
     expect(config.safeParse({}).success).toBe(false);
   });
   it('speak through connections that are there, and every connection is spoken through', () => {
-    const asked = [...Object.values(pipelines), ...Object.values(versionSources)].flatMap(
-      ({ connection }) => connection ?? [],
-    );
-    expect([...new Set(asked)].sort()).toEqual(Object.keys(connections).sort());
+    const spoken = [...Object.values(pipelines), ...Object.values(versionSources), ...Object.values(logSources)];
+    const asked = spoken.flatMap(({ connection }) => connection ?? []);
+    expect([...new Set(asked)].sort()).toEqual(Object.keys(connectionKinds).sort());
   });
 });
 
